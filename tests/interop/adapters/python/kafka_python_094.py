@@ -1,0 +1,66 @@
+"""kafka-python 0.9.4, of 2015, behind the line protocol."""
+import logging
+import sys
+import time
+
+from kafka import KafkaClient, SimpleConsumer
+from kafka.producer.base import Producer
+from kafka.protocol import CODEC_GZIP, CODEC_NONE, CODEC_SNAPPY
+
+import lines
+
+bootstrap = sys.argv[1]
+logging.basicConfig(level=logging.WARNING)
+codecs = {"none": CODEC_NONE, "gzip": CODEC_GZIP, "snappy": CODEC_SNAPPY}
+
+
+def produce(topic, codec, records, options):
+    client = KafkaClient(bootstrap)
+    acks = {"0": 0, "1": 1, "all": -1}[options.get("acks", "1")]
+    producer = Producer(client, codec=codecs[codec], req_acks=acks)
+    try:
+        client.ensure_topic_exists(topic)
+        for at in range(0, len(records), 10):  # ten of one partition make one request
+            some = records[at:at + 10]
+            for partition in sorted(set(r.partition for r in some)):
+                for r in [r for r in some if r.partition == partition]:
+                    producer._send_messages(topic, partition, r.value, key=r.key)
+    finally:
+        producer.stop()
+        client.close()
+
+
+def consume(group, topics, count, timeout, options):
+    deadline, seen = time.time() + timeout, 0
+    for topic in topics:
+        client = KafkaClient(bootstrap)
+        # Its offsets v0 have a group or are not used at all.
+        consumer = SimpleConsumer(client, (group or "unused").encode(), topic.encode(),
+                                  auto_commit=False, fetch_size_bytes=4096, max_buffer_size=None)
+        consumer.provide_partition_info()
+        try:
+            if group is not None:
+                consumer.fetch_last_known_offsets()
+            idle = 0
+            while seen < count and time.time() < deadline:
+                got = consumer.get_messages(count=100, block=True, timeout=0.5)
+                for partition, m in got:
+                    lines.put(topic, partition, m.offset, None, m.message.key, m.message.value)
+                    seen += 1
+                idle = 0 if got else idle + 1
+                if len(topics) > 1 and idle > 1:
+                    break  # on to the next topic
+            if group is not None:
+                consumer.commit()
+        finally:
+            consumer.stop()
+            client.close()
+    if seen < count:
+        raise RuntimeError("read %d of %d records within %s s" % (seen, count, timeout))
+
+
+def create(topic, partitions):
+    raise NotImplementedError("this client cannot create topics")
+
+
+lines.serve(produce, consume, create)
