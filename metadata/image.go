@@ -20,16 +20,19 @@ type Image struct {
 	nextProducerID  int64
 	partitionCount  int
 
-	topicsByName table[string, Topic]
-	topicsByID   table[protocol.UUID, Topic]
-	topicsSorted sortedTopics
-	brokers      []*Broker // ascending by id
-	configs      table[ConfigResource, configSet]
-	quotas       table[QuotaEntity, quotaSet]
-	scram        table[ScramDeletion, ScramCredential]
-	acls         table[protocol.UUID, ACL]
-	tokens       table[string, DelegationToken]
-	features     map[string]int16
+	topicsByName    table[string, Topic]
+	topicsByID      table[protocol.UUID, Topic]
+	topicsColliding table[string, Topic] // those with a dot or underscore, by collisionName
+	topicsSorted    sortedTopics
+	brokers         []*Broker // ascending by id
+	configs         table[ConfigResource, configSet]
+	quotas          table[QuotaEntity, quotaSet]
+	scram           table[ScramDeletion, ScramCredential]
+	acls            table[protocol.UUID, ACL]
+	tokens          table[string, DelegationToken]
+	features        map[string]int16
+
+	intern *interner
 }
 
 // configSet is the keys of one resource; it is never empty.
@@ -47,15 +50,17 @@ type quotaSet struct {
 // EmptyImage returns an image with nothing in it, of version 0.
 func EmptyImage() *Image {
 	return &Image{
-		controllerID: NoLeader,
-		topicsByName: newTable(func(t *Topic) string { return t.Name }, hashString),
-		topicsByID:   newTable(func(t *Topic) protocol.UUID { return t.ID }, hashComparable[protocol.UUID]),
-		configs:      newTable(func(c *configSet) ConfigResource { return c.resource }, hashComparable[ConfigResource]),
-		quotas:       newTable(func(q *quotaSet) QuotaEntity { return q.entity }, hashComparable[QuotaEntity]),
+		controllerID:    NoLeader,
+		topicsByName:    newTable(func(t *Topic) string { return t.Name }, hashString),
+		topicsByID:      newTable(func(t *Topic) protocol.UUID { return t.ID }, hashUUID),
+		topicsColliding: newTable(func(t *Topic) string { return collisionName(t.Name) }, hashString),
+		configs:         newTable(func(c *configSet) ConfigResource { return c.resource }, hashComparable[ConfigResource]),
+		quotas:          newTable(func(q *quotaSet) QuotaEntity { return q.entity }, hashComparable[QuotaEntity]),
 		scram: newTable(func(c *ScramCredential) ScramDeletion { return ScramDeletion{c.User, c.Mechanism} },
 			hashComparable[ScramDeletion]),
-		acls:   newTable(func(a *ACL) protocol.UUID { return a.ID }, hashComparable[protocol.UUID]),
+		acls:   newTable(func(a *ACL) protocol.UUID { return a.ID }, hashUUID),
 		tokens: newTable(func(t *DelegationToken) string { return t.ID }, hashString),
+		intern: newInterner(),
 	}
 }
 
@@ -89,6 +94,15 @@ func (m *Image) TopicByID(id protocol.UUID) *Topic { return m.topicsByID.get(id)
 // Partition returns a partition, or nil if topic or partition is unknown.
 func (m *Image) Partition(tp protocol.TopicPartition) *Partition {
 	return m.Topic(tp.Topic).Partition(tp.Partition)
+}
+
+// CollidingTopic returns a topic whose name Kafka's metrics cannot tell from name, because
+// they differ only in dots and underscores, or nil. A topic collides with itself.
+func (m *Image) CollidingTopic(name string) *Topic {
+	if !HasCollisionCharacters(name) {
+		return nil
+	}
+	return m.topicsColliding.get(collisionName(name))
 }
 
 // Topics yields all topics in the order of their names.

@@ -52,24 +52,33 @@ func (s sortedTopics) apply(edits []topicEdit) sortedTopics {
 	if len(edits) == 0 {
 		return s
 	}
-	var out [][]*Topic
 	if len(s.leaves) == 0 {
-		return sortedTopics{appendLeaves(out, mergeLeaf(nil, edits))}
+		return sortedTopics{splitLeaf(mergeLeaf(nil, edits))}
 	}
-	for i, leaf := range s.leaves {
-		mine := edits
-		if i+1 < len(s.leaves) {
-			next := s.leaves[i+1][0].Name
-			mine = edits[:sort.Search(len(edits), func(j int) bool { return edits[j].name >= next })]
-			edits = edits[len(mine):]
+	leaves := slices.Clone(s.leaves)
+	// From the last leaf that changes to the first, so that places found stay right.
+	for len(edits) > 0 {
+		last := edits[len(edits)-1].name
+		at := max(0, sort.Search(len(leaves), func(i int) bool { return leaves[i][0].Name > last })-1)
+		from := 0
+		if at > 0 {
+			first := leaves[at][0].Name
+			from = sort.Search(len(edits), func(i int) bool { return edits[i].name >= first })
 		}
-		if len(mine) == 0 {
-			out = append(out, leaf)
-			continue
+		merged := mergeLeaf(leaves[at], edits[from:])
+		edits = edits[:from]
+		if at > 0 && len(merged) < sortedLeafSize/4 && len(leaves[at-1])+len(merged) <= sortedLeafSize {
+			merged = slices.Concat(leaves[at-1], merged)
+			leaves = slices.Delete(leaves, at, at+1)
+			at--
 		}
-		out = appendLeaves(out, mergeLeaf(leaf, mine))
+		if 0 < len(merged) && len(merged) <= sortedLeafSize {
+			leaves[at] = merged
+		} else {
+			leaves = slices.Replace(leaves, at, at+1, splitLeaf(merged)...)
+		}
 	}
-	return sortedTopics{out}
+	return sortedTopics{leaves}
 }
 
 // mergeLeaf returns a new leaf of any size.
@@ -99,22 +108,14 @@ func mergeLeaf(leaf []*Topic, edits []topicEdit) []*Topic {
 	return merged
 }
 
-// appendLeaves adds topics as leaves of even size, none longer than sortedLeafSize. A leaf
-// that is short joins the one before it if there is room.
-func appendLeaves(out [][]*Topic, topics []*Topic) [][]*Topic {
-	if len(topics) == 0 {
-		return out
-	}
-	if n := len(out); n > 0 && len(topics) < sortedLeafSize/4 && len(out[n-1])+len(topics) <= sortedLeafSize {
-		out[n-1] = slices.Concat(out[n-1], topics)
-		return out
-	}
+// splitLeaf cuts topics into leaves of even size, none longer than sortedLeafSize.
+func splitLeaf(topics []*Topic) [][]*Topic {
 	parts := (len(topics) + sortedLeafSize - 1) / sortedLeafSize
-	for parts > 0 {
+	out := make([][]*Topic, 0, parts)
+	for ; parts > 0; parts-- {
 		n := (len(topics) + parts - 1) / parts
 		out = append(out, slices.Clone(topics[:n]))
 		topics = topics[n:]
-		parts--
 	}
 	return out
 }

@@ -1,8 +1,12 @@
 package metadata
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"iter"
+	"math/bits"
+
+	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // A table is a persistent hash table of pointers: a change copies one shard and the list
@@ -44,6 +48,13 @@ const (
 var tableSeed = maphash.MakeSeed()
 
 func hashString(s string) uint64 { return maphash.String(tableSeed, s) }
+
+// hashUUID mixes both halves of an id; ids are the controller's own and random.
+func hashUUID(id protocol.UUID) uint64 {
+	h := binary.LittleEndian.Uint64(id[8:]) ^ bits.RotateLeft64(binary.LittleEndian.Uint64(id[:]), 29)
+	h *= 0x9e3779b97f4a7c15
+	return h ^ h>>32
+}
 
 func hashComparable[K comparable](k K) uint64 { return maphash.Comparable(tableSeed, k) }
 
