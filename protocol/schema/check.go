@@ -19,20 +19,20 @@ var (
 	ErrMemory    = errors.New("decoded request exceeds the memory limit")
 )
 
-// FieldError says which field of which request Check stumbled over.
+// FieldError says which field of which message Check stumbled over.
 type FieldError struct {
-	API     string
+	Message string // "FetchRequest"
 	Version int16
-	Field   string // as Apache spells it; "" if it is about the whole request
+	Field   string // as Apache spells it; "" if it is about no field in particular
 	Pos     int    // place in the body
 	Err     error
 }
 
 func (e *FieldError) Error() string {
 	if e.Field == "" {
-		return fmt.Sprintf("%s v%d request, byte %d: %v", e.API, e.Version, e.Pos, e.Err)
+		return fmt.Sprintf("%s v%d, byte %d: %v", e.Message, e.Version, e.Pos, e.Err)
 	}
-	return fmt.Sprintf("%s v%d request, field %s, byte %d: %v", e.API, e.Version, e.Field, e.Pos, e.Err)
+	return fmt.Sprintf("%s v%d, field %s, byte %d: %v", e.Message, e.Version, e.Field, e.Pos, e.Err)
 }
 
 // Unwrap returns the reason.
@@ -54,46 +54,41 @@ type Estimate struct {
 // time linear in the body's size whatever the counts in it claim.
 //
 // It is as strict as Apache's decoders: every count and length must fit into the bytes
-// that are left, null must be allowed where it stands. It is stricter in three things
-// that no client sends: a known tagged field must fill exactly the size it declares, a
-// length or tag count of 2^31 and more is refused where Apache takes it for negative, and
-// a nullable struct is marked with -1 or something positive. It is as lenient in two:
+// that are left, null must be allowed where it stands. It is stricter in what
+// no client sends: a known tagged field must fill exactly the size it declares, even in
+// a version older than the field; a length or tag count of 2^31 and more is refused where
+// Apache takes it for negative; a nullable struct is marked with -1 or something not
+// negative. It is as lenient in two:
 // tags may come in any order and more than once, and bytes behind the last field are
 // only counted.
 func Check(key, version int16, body []byte, limits Limits) (Estimate, error) {
 	api := Lookup(key)
 	if api == nil || version < api.Min || version > api.Max {
-		name := "unknown"
-		if api != nil {
-			name = api.Name
-		}
-		return Estimate{}, &FieldError{API: name, Version: version, Err: ErrVersion}
+		return Estimate{}, versionError(key, version)
 	}
-	return checkMessage(api.Name, &api.Request, version, body, limits)
+	w := newWalker(&api.Request, version, body, limits)
+	return w.message(&api.Request)
 }
 
-// CheckResponse is Check for the body of a response, as another broker sent it.
-func CheckResponse(key, version int16, body []byte, limits Limits) (Estimate, error) {
+// CheckResponse walks the body of a response, as another broker sent it, by the same
+// rules, and returns the number of bytes left over behind the last field.
+func CheckResponse(key, version int16, body []byte) (trailingBytes int, err error) {
 	api := Lookup(key)
 	if api == nil || version < api.Min || version > api.Max {
-		return Estimate{}, &FieldError{API: "unknown", Version: version, Err: ErrVersion}
+		return 0, versionError(key, version)
 	}
-	return checkMessage(api.Response.Name, &api.Response, version, body, limits)
+	w := newWalker(&api.Response, version, body, Limits{})
+	w.response = true
+	e, err := w.message(&api.Response)
+	return e.TrailingBytes, err
 }
 
-func checkMessage(name string, m *Message, version int16, body []byte, limits Limits) (Estimate, error) {
-	w := walker{body: body, version: version, flexible: version >= m.Flexible, memoryMax: limits.MemoryBytes}
-	if w.memoryMax <= 0 {
-		w.memoryMax = math.MaxInt
+func versionError(key, version int16) error {
+	name := fmt.Sprintf("key %d", key)
+	if api := Lookup(key); api != nil {
+		name = api.Request.Name
 	}
-	w.allocate(int(m.GoSize))
-	if w.err == nil {
-		w.fields(m.Fields)
-	}
-	if w.err != nil {
-		return Estimate{}, &FieldError{API: name, Version: version, Field: w.field, Pos: w.pos, Err: w.err}
-	}
-	return Estimate{MemoryBytes: w.memory, TrailingBytes: len(body) - w.pos}, nil
+	return &FieldError{Message: name, Version: version, Err: ErrVersion}
 }
 
 // walker goes through a body. Once err is set nothing moves any more.
@@ -102,11 +97,28 @@ type walker struct {
 	pos      int
 	version  int16
 	flexible bool
+	response bool
 
 	memory, memoryMax int
 
 	err   error
 	field string
+}
+
+func newWalker(m *Message, version int16, body []byte, limits Limits) walker {
+	w := walker{body: body, version: version, flexible: version >= m.Flexible, memoryMax: limits.MemoryBytes}
+	if w.memoryMax <= 0 {
+		w.memoryMax = math.MaxInt
+	}
+	return w
+}
+
+func (w *walker) message(m *Message) (Estimate, error) {
+	version := w.version // tags may leave another one behind
+	if !w.allocate(int(m.GoSize)) || !w.fields(m.Fields) {
+		return Estimate{}, &FieldError{Message: m.Name, Version: version, Field: w.field, Pos: w.pos, Err: w.err}
+	}
+	return Estimate{MemoryBytes: w.memory, TrailingBytes: w.remaining()}, nil
 }
 
 // Costs of kmsg's unknown tags: a map in each struct that has any, and its slots. The
@@ -232,20 +244,22 @@ func (w *walker) tags(fields []Field) bool {
 		if size > math.MaxInt32 || int(size) > w.remaining() {
 			return w.fail(nil, ErrTag)
 		}
-		f := taggedField(fields, number, w.version)
-		if f == nil {
+		f := taggedField(fields, number)
+		if f == nil || w.response && !f.Tagged.Contain(w.version) {
 			unknown++
 			w.pos += int(size)
 			continue
 		}
 		// The field must end where its size says. Cut the body there for a moment, so
-		// that no count inside can reach beyond.
-		whole, end := w.body, w.pos+int(size)
-		w.body = whole[:end]
+		// that no count inside can reach beyond. kmsg writes and reads tagged fields
+		// without regard to the version, so we walk one that comes early as the first
+		// version that has it.
+		whole, end, version := w.body, w.pos+int(size), w.version
+		w.body, w.version = whole[:end], max(version, int16(f.Tagged.First))
 		if !w.value(f) {
 			return false
 		}
-		w.body = whole
+		w.body, w.version = whole, version
 		if w.pos != end {
 			return w.fail(f, ErrTag)
 		}
@@ -257,9 +271,11 @@ func (w *walker) tags(fields []Field) bool {
 	return true
 }
 
-func taggedField(fields []Field, number uint32, version int16) *Field {
+// taggedField finds the field that has the tag in some version. No tag is given twice; a
+// test holds the table to it.
+func taggedField(fields []Field, number uint32) *Field {
 	for i := range fields {
-		if f := &fields[i]; uint32(f.Tag) == number && f.Tagged.Contain(version) {
+		if f := &fields[i]; uint32(f.Tag) == number && f.Tagged.End > 0 {
 			return f
 		}
 	}

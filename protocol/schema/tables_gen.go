@@ -263,15 +263,15 @@ var apis = [...]API{
 			{Name: "ControllerEpoch", Kind: Int32, Versions: Versions{0, 127}},
 			{Name: "BrokerEpoch", Kind: Int64, Versions: Versions{1, 127}},
 			{Name: "DeletePartitions", Kind: Bool, Versions: Versions{0, 3}},
-			{Name: "UngroupedPartitions", Kind: Struct, Array: true, Versions: Versions{0, 1}, GoSize: 32, Fields: []Field{
+			{Name: "UngroupedPartitions", Kind: Struct, Array: true, Versions: Versions{0, 1}, GoSize: 80, Fields: []Field{
 				{Name: "TopicName", Kind: String, Versions: Versions{0, 1}},
 				{Name: "PartitionIndex", Kind: Int32, Versions: Versions{0, 1}},
 			}},
-			{Name: "Topics", Kind: Struct, Array: true, Versions: Versions{1, 3}, GoSize: 48, Fields: []Field{
+			{Name: "Topics", Kind: Struct, Array: true, Versions: Versions{1, 3}, GoSize: 80, Fields: []Field{
 				{Name: "Name", Kind: String, Versions: Versions{1, 3}},
 				{Name: "PartitionIndexes", Kind: Int32, Array: true, Versions: Versions{1, 3}, GoSize: 4},
 			}},
-			{Name: "TopicStates", Kind: Struct, Array: true, Versions: Versions{3, 127}, GoSize: 48, Fields: []Field{
+			{Name: "TopicStates", Kind: Struct, Array: true, Versions: Versions{3, 127}, GoSize: 80, Fields: []Field{
 				{Name: "TopicName", Kind: String, Versions: Versions{3, 127}},
 				{Name: "PartitionStates", Kind: Struct, Array: true, Versions: Versions{3, 127}, GoSize: 24, Fields: []Field{
 					{Name: "PartitionIndex", Kind: Int32, Versions: Versions{3, 127}},
@@ -590,7 +590,7 @@ var apis = [...]API{
 		}},
 	},
 	{Key: 18, Name: "ApiVersions", Min: 0, Max: 4,
-		Request: Message{Name: "ApiVersionsRequest", Flexible: 3, GoSize: 48, Fields: []Field{
+		Request: Message{Name: "ApiVersionsRequest", Flexible: 3, GoSize: 64, Fields: []Field{
 			{Name: "ClientSoftwareName", Kind: String, Versions: Versions{3, 127}},
 			{Name: "ClientSoftwareVersion", Kind: String, Versions: Versions{3, 127}},
 		}},
@@ -843,7 +843,7 @@ var apis = [...]API{
 			{Name: "GenerationId", Kind: Int32, Versions: Versions{3, 127}},
 			{Name: "MemberId", Kind: String, Versions: Versions{3, 127}},
 			{Name: "GroupInstanceId", Kind: String, Versions: Versions{3, 127}, Nullable: Versions{3, 127}},
-			{Name: "Topics", Kind: Struct, Array: true, Versions: Versions{0, 127}, GoSize: 48, Fields: []Field{
+			{Name: "Topics", Kind: Struct, Array: true, Versions: Versions{0, 127}, GoSize: 64, Fields: []Field{
 				{Name: "Name", Kind: String, Versions: Versions{0, 127}},
 				{Name: "Partitions", Kind: Struct, Array: true, Versions: Versions{0, 127}, GoSize: 48, Fields: []Field{
 					{Name: "PartitionIndex", Kind: Int32, Versions: Versions{0, 127}},

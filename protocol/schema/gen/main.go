@@ -409,8 +409,19 @@ func (f field) wire(s *strings.Builder, v int) {
 	s.WriteByte(' ')
 }
 
-// goSize is the most that kmsg's Go form of a field takes inside its struct, and that
-// form's alignment. kmsg turns a nullable string into a pointer, which is smaller.
+// kmsgSizes are the structs of kmsg that have more fields than our definitions: those
+// into which it puts several of Apache's structs, and those of which it knows newer
+// versions. A test of package schema finds them.
+var kmsgSizes = map[string]int{
+	"ApiVersionsRequest":                     64,
+	"StopReplicaRequest.UngroupedPartitions": 80,
+	"StopReplicaRequest.Topics":              80,
+	"StopReplicaRequest.TopicStates":         80,
+	"TxnOffsetCommitRequest.Topics":          64,
+}
+
+// goSize is the most that kmsg's Go form of a field takes inside its struct. kmsg turns a
+// nullable string into a pointer, which is smaller.
 func (f field) goSize() int {
 	if f.array {
 		return 24
@@ -470,12 +481,13 @@ func writeMessage(s *strings.Builder, m message) {
 	if !m.flexible.empty() {
 		flexible = strconv.Itoa(m.flexible.first)
 	}
-	fmt.Fprintf(s, "Message{Name: %q, Flexible: %s, GoSize: %d, ", m.name, flexible, structSize(m.fields)+8)
-	writeFields(s, m.fields)
+	goSize := max(structSize(m.fields)+8, kmsgSizes[m.name]) // 8 for the version
+	fmt.Fprintf(s, "Message{Name: %q, Flexible: %s, GoSize: %d, ", m.name, flexible, goSize)
+	writeFields(s, m.name, m.fields)
 	s.WriteString("},\n")
 }
 
-func writeFields(s *strings.Builder, fields []field) {
+func writeFields(s *strings.Builder, path string, fields []field) {
 	s.WriteString("Fields: []Field{\n")
 	for _, f := range fields {
 		fmt.Fprintf(s, "{Name: %q, Kind: %s", f.name, f.kind)
@@ -490,11 +502,11 @@ func writeFields(s *strings.Builder, fields []field) {
 			fmt.Fprintf(s, ", Tagged: Versions{%d, %d}, Tag: %d", f.tagged.first, f.tagged.end, f.tag)
 		}
 		if f.array || f.kind == "Struct" {
-			fmt.Fprintf(s, ", GoSize: %d", f.elementSize())
+			fmt.Fprintf(s, ", GoSize: %d", max(f.elementSize(), kmsgSizes[path+"."+f.name]))
 		}
 		if f.kind == "Struct" {
 			s.WriteString(", ")
-			writeFields(s, f.fields)
+			writeFields(s, path+"."+f.name, f.fields)
 		}
 		s.WriteString("},\n")
 	}
