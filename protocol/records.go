@@ -1,8 +1,13 @@
 package protocol
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"sync"
+
+	"github.com/barnabas-broker/barnabas/protocol/compress"
 )
 
 // Header is one key and value that a producer attached to a record. The key is UTF-8 and
@@ -23,7 +28,7 @@ type Record struct {
 	Headers    []Header // magic 2 only
 	Sequence   int32    // -1 without a producer id
 	Magic      int8     // of the record, which inside a hostile wrapper may not be the wrapper's
-	Attributes int8     // always 0 in magic 2
+	Attributes int8     // no bit of it means anything in magic 2
 	SizeBytes  int32    // as it stands in the batch, decompressed, with its own length field
 }
 
@@ -52,23 +57,466 @@ type RecordsBuffer struct {
 	record  Record
 	headers []Header
 	window  []byte
+	spare   [1]byte
+	reader  recordReader
+}
+
+// What a RecordsBuffer keeps at most when it goes back to the pool.
+const (
+	maxKeptWindow  = 1 << 20
+	maxKeptHeaders = 1 << 10
+)
+
+var recordsBuffers = sync.Pool{New: func() any { return new(RecordsBuffer) }}
+
+// trim lets go of unusually large memory.
+func (buf *RecordsBuffer) trim() {
+	if cap(buf.window) > maxKeptWindow {
+		buf.window = nil
+	}
+	if cap(buf.headers) > maxKeptHeaders {
+		buf.headers = nil
+	}
 }
 
 // WalkRecords calls fn for each record of the batch at the start of b, whose header is h,
 // decompressing if need be; h may come from ParseRecordBatch or, for any magic, from
 // ParseBatch. fn gets the same Record each time, and an error of fn's ends the walk and
-// is returned as it is. buf may be nil.
+// is returned as it is. buf may be nil, and must not be in use by an outer walk.
 //
-// Every length is checked before it is believed. A compressed batch is never in memory
-// as a whole, only its largest record. The CRC is not looked at.
+// Every length is checked before it is believed. A compressed magic 2 batch is never in
+// memory as a whole, only its largest record; a compressed legacy set is, up to the
+// bound. CRCs are not looked at.
 func WalkRecords(b []byte, h *RecordBatch, buf *RecordsBuffer, fn func(*Record) error) error {
-	panic("not written yet")
+	if buf == nil {
+		buf = recordsBuffers.Get().(*RecordsBuffer)
+		defer func() {
+			buf.trim()
+			recordsBuffers.Put(buf)
+		}()
+	}
+	if err := buf.begin(b, h, false); err != nil {
+		return err
+	}
+	defer buf.end()
+	for {
+		more, err := buf.next()
+		if err != nil {
+			return err
+		}
+		if !more {
+			return nil
+		}
+		if err := fn(&buf.record); err != nil {
+			return err
+		}
+	}
 }
 
 // ReadRecords returns copies of all records of the batch at the start of b, of any
 // magic. It is for tests and tools; paths that matter walk.
 func ReadRecords(b []byte) ([]Record, error) {
-	panic("not written yet")
+	h, err := ParseBatch(b)
+	if err != nil {
+		return nil, err
+	}
+	var records []Record
+	err = WalkRecords(b, &h, nil, func(r *Record) error {
+		one := *r
+		one.Key, one.Value, one.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), nil
+		for _, header := range r.Headers {
+			one.Headers = append(one.Headers, Header{bytes.Clone(header.Key), bytes.Clone(header.Value)})
+		}
+		records = append(records, one)
+		return nil
+	})
+	return records, err
 }
 
-var _ = fmt.Errorf
+// recordReader is where a walk through one batch stands. It is part of RecordsBuffer, so
+// that a walk allocates nothing.
+type recordReader struct {
+	header RecordBatch
+	left   int32            // records to come
+	rest   []byte           // bytes not yet parsed: of the batch, or of the window
+	source *compress.Reader // what refills the window; nil if rest is all there is
+	skim   bool             // keys, values and headers are stepped over, not kept
+	legacy legacyReader     // for magic 0 and 1
+}
+
+// begin starts a walk. With skim, records come without value and headers, and with a Key
+// that only tells null from not null; no record then takes more memory than the window.
+func (buf *RecordsBuffer) begin(b []byte, h *RecordBatch, skim bool) error {
+	r := &buf.reader
+	*r = recordReader{header: *h, skim: skim}
+	if h.Size() > len(b) || h.Size() < 0 {
+		return ErrBatchTruncated
+	}
+	if h.Magic < 2 {
+		return buf.beginLegacy(b[:h.Size()])
+	}
+	if h.Magic > 2 {
+		return fmt.Errorf("%w: %d", ErrBatchMagic, h.Magic)
+	}
+	if h.Size() < BatchOverhead {
+		return ErrBatchLength
+	}
+	if h.RecordCount < 0 {
+		return fmt.Errorf("%w: batch has a record count of %d", ErrRecord, h.RecordCount)
+	}
+	r.left = h.RecordCount
+	r.rest = b[BatchOverhead:h.Size()]
+	if r.left == 0 || h.Codec() == CodecNone {
+		return nil
+	}
+	source, err := compress.NewReader(int8(h.Codec()), r.rest, buf.maxDecompressed())
+	if err != nil {
+		return decompressError(err)
+	}
+	r.source = source
+	r.rest = nil
+	if buf.window == nil {
+		buf.window = make([]byte, 64<<10)
+	}
+	return nil
+}
+
+func (buf *RecordsBuffer) maxDecompressed() int {
+	if buf.MaxDecompressedBytes > 0 {
+		return buf.MaxDecompressedBytes
+	}
+	return DefaultMaxDecompressedBytes
+}
+
+// end gives back what begin took.
+func (buf *RecordsBuffer) end() {
+	if buf.reader.source != nil {
+		buf.reader.source.Close()
+	}
+	buf.reader = recordReader{}
+	buf.record = Record{}
+}
+
+// next parses the next record into buf.record, or returns false after the last one. At
+// the last one it makes sure that nothing follows.
+func (buf *RecordsBuffer) next() (bool, error) {
+	r := &buf.reader
+	if r.header.Magic < 2 {
+		return buf.nextLegacy()
+	}
+	if r.left == 0 {
+		return false, nil
+	}
+	if r.source == nil {
+		n, err := buf.parseRecord(r.rest)
+		if err != nil {
+			return false, err
+		}
+		r.rest = r.rest[n:]
+	} else if err := buf.nextCompressed(); err != nil {
+		return false, err
+	}
+	r.left--
+	if r.left == 0 {
+		return true, buf.checkNothingLeft()
+	}
+	return true, nil
+}
+
+func (buf *RecordsBuffer) checkNothingLeft() error {
+	r := &buf.reader
+	if r.source != nil && len(r.rest) == 0 {
+		// The record just parsed may lie in the window: this byte goes elsewhere.
+		for {
+			n, err := r.source.Read(buf.spare[:])
+			if n > 0 {
+				break
+			}
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return decompressError(err)
+			}
+		}
+	} else if len(r.rest) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: bytes after the last of %d records", ErrRecord, r.header.RecordCount)
+}
+
+// nextCompressed parses the next record out of the window, refilled and grown as needed.
+func (buf *RecordsBuffer) nextCompressed() error {
+	if err := buf.want(maxVarintBytes); err != nil {
+		return err
+	}
+	size, n := varint(buf.reader.rest)
+	if n <= 0 || size < 0 {
+		return errRecordSize
+	}
+	if int(size) > buf.maxDecompressed() {
+		return ErrDecompressedSize
+	}
+	whole := n + int(size)
+	if buf.reader.skim && whole > len(buf.window) {
+		return buf.skimLarge(n, int(size))
+	}
+	if err := buf.want(whole); err != nil {
+		return err
+	}
+	n, err := buf.parseRecord(buf.reader.rest)
+	if err != nil {
+		return err
+	}
+	buf.reader.rest = buf.reader.rest[n:]
+	return nil
+}
+
+// want makes at least n bytes parseable if the batch has that many. The window grows
+// with the bytes that come, not with what a length claims.
+func (buf *RecordsBuffer) want(n int) error {
+	r := &buf.reader
+	if len(r.rest) >= n || r.source == nil {
+		return nil
+	}
+	have := copy(buf.window, r.rest)
+	for have < n {
+		if have == len(buf.window) {
+			larger := make([]byte, 2*len(buf.window))
+			copy(larger, buf.window)
+			buf.window = larger
+		}
+		got, err := r.source.Read(buf.window[have:])
+		have += got
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			r.rest = buf.window[:have]
+			return decompressError(err)
+		}
+	}
+	r.rest = buf.window[:have]
+	return nil
+}
+
+func decompressError(err error) error {
+	if errors.Is(err, compress.ErrTooLarge) {
+		return ErrDecompressedSize
+	}
+	return fmt.Errorf("%w: %w", ErrDecompress, err)
+}
+
+var (
+	errRecordSize    = fmt.Errorf("%w: impossible size", ErrRecord)
+	errRecordShort   = fmt.Errorf("%w: cut short", ErrRecord)
+	errRecordLong    = fmt.Errorf("%w: size and content differ", ErrRecord)
+	errRecordHeaders = fmt.Errorf("%w: impossible headers", ErrRecord)
+)
+
+// parseRecord parses the record at the start of b into buf.record and returns its size.
+//
+//	length          varint, of everything after itself
+//	attributes      1
+//	timestamp delta varlong
+//	offset delta    varint
+//	key length      varint, -1 is null; key
+//	value length    varint, -1 is null; value
+//	header count    varint; per header key length, key, value length (-1 is null), value
+func (buf *RecordsBuffer) parseRecord(b []byte) (int, error) {
+	size, n := varint(b)
+	if n <= 0 || size < 1 {
+		return 0, errRecordSize
+	}
+	if int(size) > len(b)-n {
+		return 0, errRecordShort
+	}
+	whole := n + int(size)
+	b = b[n:whole]
+
+	rec := &buf.record
+	rec.Attributes = int8(b[0])
+	b = b[1:]
+	timestampDelta, n := varlong(b)
+	if n <= 0 {
+		return 0, errRecordShort
+	}
+	b = b[n:]
+	offsetDelta, n := varint(b)
+	if n <= 0 {
+		return 0, errRecordShort
+	}
+	b = b[n:]
+	buf.place(timestampDelta, offsetDelta, whole)
+
+	var ok bool
+	if rec.Key, b, ok = varbytes(b); !ok {
+		return 0, errRecordShort
+	}
+	if rec.Value, b, ok = varbytes(b); !ok {
+		return 0, errRecordShort
+	}
+	rec.Headers = nil
+	if len(b) == 1 && b[0] == 0 {
+		return whole, nil
+	}
+	b, err := buf.parseHeaders(b)
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 0 {
+		return 0, errRecordLong
+	}
+	return whole, nil
+}
+
+// place fills in what follows from the deltas of a record.
+func (buf *RecordsBuffer) place(timestampDelta int64, offsetDelta int32, size int) {
+	h, rec := &buf.reader.header, &buf.record
+	rec.Magic = 2
+	rec.SizeBytes = int32(size)
+	rec.Offset = h.BaseOffset + int64(offsetDelta)
+	if h.Attributes&attrTimestampType != 0 {
+		rec.Timestamp = h.MaxTimestamp
+	} else {
+		rec.Timestamp = h.BaseTimestamp + timestampDelta
+	}
+	rec.Sequence = -1
+	if h.BaseSequence >= 0 {
+		rec.Sequence = IncrementSequence(h.BaseSequence, offsetDelta)
+	}
+}
+
+func (buf *RecordsBuffer) parseHeaders(b []byte) ([]byte, error) {
+	count, n := varint(b)
+	if n <= 0 {
+		return nil, errRecordShort
+	}
+	b = b[n:]
+	// A header takes two bytes at least.
+	if count < 0 || int(count) > len(b)/2 {
+		return nil, errRecordHeaders
+	}
+	buf.headers = buf.headers[:0]
+	for range count {
+		var header Header
+		var ok bool
+		if header.Key, b, ok = varbytes(b); !ok || header.Key == nil {
+			return nil, errRecordHeaders
+		}
+		if header.Value, b, ok = varbytes(b); !ok {
+			return nil, errRecordHeaders
+		}
+		if !buf.reader.skim {
+			buf.headers = append(buf.headers, header)
+		}
+	}
+	buf.record.Headers = buf.headers
+	return b, nil
+}
+
+// skimLarge steps over a record that is larger than the window, whose length field takes
+// n bytes and says size. It keeps what place keeps, and whether there is a key.
+func (buf *RecordsBuffer) skimLarge(n, size int) error {
+	rec := &buf.record
+	buf.reader.rest = buf.reader.rest[n:]
+	left := size
+	field := func() (int32, error) {
+		if err := buf.want(maxVarintBytes); err != nil {
+			return 0, err
+		}
+		v, n := varint(buf.reader.rest)
+		if n <= 0 || n > left {
+			return 0, errRecordShort
+		}
+		buf.reader.rest = buf.reader.rest[n:]
+		left -= n
+		return v, nil
+	}
+	skip := func(n int32) error {
+		if n <= 0 {
+			return nil
+		}
+		if int(n) > left {
+			return errRecordShort
+		}
+		left -= int(n)
+		return buf.skip(int(n))
+	}
+
+	if err := buf.want(1 + maxVarlongBytes); err != nil {
+		return err
+	}
+	if len(buf.reader.rest) < 2 {
+		return errRecordShort
+	}
+	rec.Attributes = int8(buf.reader.rest[0])
+	timestampDelta, n := varlong(buf.reader.rest[1:])
+	if n <= 0 {
+		return errRecordShort
+	}
+	buf.reader.rest = buf.reader.rest[1+n:]
+	left -= 1 + n
+	offsetDelta, err := field()
+	if err != nil {
+		return err
+	}
+	buf.place(timestampDelta, offsetDelta, size)
+	rec.Key, rec.Value, rec.Headers = nil, nil, nil
+	for i := range 2 {
+		length, err := field()
+		if err != nil {
+			return err
+		}
+		if i == 0 && length >= 0 {
+			rec.Key = notNull
+		}
+		if err := skip(length); err != nil {
+			return err
+		}
+	}
+	headers, err := field()
+	if err != nil {
+		return err
+	}
+	if headers < 0 || int(headers) > left/2 {
+		return errRecordHeaders
+	}
+	for range headers {
+		for i := range 2 {
+			length, err := field()
+			if err != nil {
+				return err
+			}
+			if i == 0 && length < 0 {
+				return errRecordHeaders
+			}
+			if err := skip(length); err != nil {
+				return err
+			}
+		}
+	}
+	if left != 0 {
+		return errRecordLong
+	}
+	return nil
+}
+
+// notNull stands for a key or value that was stepped over.
+var notNull = []byte{}
+
+// skip steps over n decompressed bytes.
+func (buf *RecordsBuffer) skip(n int) error {
+	for n > 0 {
+		if err := buf.want(1); err != nil {
+			return err
+		}
+		step := min(n, len(buf.reader.rest))
+		if step == 0 {
+			return errRecordShort
+		}
+		buf.reader.rest = buf.reader.rest[step:]
+		n -= step
+	}
+	return nil
+}

@@ -1,5 +1,12 @@
 package protocol
 
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
 // Origin says where records to append come from, which decides what they may be.
 type Origin int8
 
@@ -52,20 +59,18 @@ type ValidateResult struct {
 // Assign gives the validated batch another first offset and leader epoch. Both lie
 // outside the CRC, so a log may validate before it takes its lock and assign under it.
 // Not for OriginReplica.
-func (r *ValidateResult) Assign(firstOffset int64, leaderEpoch int32) { panic("not written yet") }
-
-// Validator checks records before they are appended, as Apache's LogValidator does and
-// in its order. It keeps scratch memory: one goroutine at a time, many calls.
-type Validator struct {
-	// MaxDecompressedBytes bounds what the records of a batch may decompress to; 0 means
-	// DefaultMaxDecompressedBytes.
-	MaxDecompressedBytes int
-	// SkipRecords leaves the records of magic 2 batches that need no rewriting unread:
-	// the header and the CRC are believed. What a consumer will make of the records is
-	// then the producer's affair. Compacted topics are always read.
-	SkipRecords bool
-
-	buf RecordsBuffer
+func (r *ValidateResult) Assign(firstOffset int64, leaderEpoch int32) {
+	if len(r.Batches) == 0 {
+		return
+	}
+	SetBatchOffset(r.Batches, firstOffset, leaderEpoch)
+	r.Header.BaseOffset = firstOffset
+	r.Header.LeaderEpoch = leaderEpoch
+	r.FirstOffset = firstOffset
+	r.LastOffset = r.Header.LastOffset()
+	if r.MaxTimestamp >= 0 {
+		r.ShallowOffsetOfMaxTimestamp = r.LastOffset
+	}
 }
 
 // RecordError says what is wrong with one record of a refused batch.
@@ -79,17 +84,501 @@ type RecordError struct {
 // records too.
 type InvalidRecordsError struct {
 	Err     *Error
-	Records []RecordError
+	Records []RecordError // the first maxRecordErrors of them
 }
+
+// maxRecordErrors bounds how many bad records one refusal names. Apache names all; a
+// hostile batch can hold a million.
+const maxRecordErrors = 1000
 
 func (e *InvalidRecordsError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the partition's error.
 func (e *InvalidRecordsError) Unwrap() error { return e.Err }
 
+// Validator checks records before they are appended, as Apache's LogValidator and what
+// runs before it do, and in their order:
+//
+//  1. of the request: a batch is there, of magic 2, not zstd below v7, and the only one
+//     (Produce v3 and later);
+//  2. of every batch: base offset 0, size, CRC, codec;
+//  3. of the only batch: offset range and record count, no control batch, a sequence;
+//  4. of every record: it parses, has a key on a compacted topic, and a timestamp in
+//     the topic's window.
+//
+// Two things are stricter than Apache: what a batch may decompress to is bounded, and an
+// uncompressed batch whose offset deltas are not 0, 1, 2, … is rewritten as a compressed
+// one would be, where Apache stores it.
+//
+// A Validator keeps scratch memory: one goroutine at a time, many calls. Of a compressed
+// batch that needs no rewriting only a window is ever in memory; other batches are, with
+// their decompressed records, up to the bound.
+type Validator struct {
+	// MaxDecompressedBytes bounds what the records of a batch may decompress to; 0 means
+	// DefaultMaxDecompressedBytes.
+	MaxDecompressedBytes int
+	// SkipRecords leaves the records of magic 2 batches that need no rewriting unread:
+	// the header and the CRC are believed. What a consumer will make of the records is
+	// then the producer's affair. Compacted topics are always read.
+	SkipRecords bool
+
+	buf     RecordsBuffer
+	builder BatchBuilder
+	out     []byte // memory of rewritten batches
+
+	// About the call under way.
+	maxTimestamp int64
+	count        int64 // of records, good ones
+	sequential   bool  // offsets count up from the base offset
+	errs         *recordErrors
+}
+
+// recordErrors collects what is wrong with records, once there is anything.
+type recordErrors struct {
+	list      []RecordError
+	total     int
+	timestamp bool // one of them is a bad timestamp
+}
+
 // Validate checks records, and returns the bytes to append with offsets from
 // s.FirstOffset: the input itself, patched, if nothing more than its header must change.
 // Errors carry the code a Produce response gives: *Error or *InvalidRecordsError.
 func (v *Validator) Validate(records []byte, s ValidateSettings) (ValidateResult, error) {
-	panic("not written yet")
+	if s.Origin == OriginReplica {
+		return v.validateReplicated(records)
+	}
+	if s.Origin == OriginClient && s.RequestVersion >= 3 {
+		if err := checkRequest(records, s.RequestVersion); err != nil {
+			return ValidateResult{}, err
+		}
+	}
+	set, err := checkBatches(records, &s)
+	if err != nil {
+		return ValidateResult{}, err
+	}
+	if set.count == 0 {
+		return ValidateResult{FirstOffset: -1, LastOffset: -1, MaxTimestamp: -1,
+			ShallowOffsetOfMaxTimestamp: -1, LogAppendTimeMs: -1}, nil
+	}
+	if set.count > 1 && (set.first.Magic >= 2 || set.codec != CodecNone) {
+		return ValidateResult{}, Errorf(ErrInvalidRecord, "Compressed outer record has more than one batch")
+	}
+
+	v.buf.MaxDecompressedBytes = v.MaxDecompressedBytes
+	v.maxTimestamp, v.count, v.sequential, v.errs = -1, 0, true, nil
+	defer v.finish()
+	if s.TargetCodec == CodecProducer {
+		s.TargetCodec = set.codec
+	}
+	if set.first.Magic < 2 {
+		return v.convert(records[:set.size], &set, &s)
+	}
+	if err := checkHeader(&set.first, &s); err != nil {
+		return ValidateResult{}, err
+	}
+	inPlace := set.codec == s.TargetCodec || set.codec == CodecNone && set.first.IsControl()
+	if !inPlace {
+		return v.rewrite(records[:set.size], &set, &s)
+	}
+	if v.SkipRecords && !s.CompactedTopic {
+		if err := v.trustHeader(&set.first, &s); err != nil {
+			return ValidateResult{}, err
+		}
+	} else {
+		if err := v.walk(records, &set.first, &s, nil); err != nil {
+			return ValidateResult{}, err
+		}
+		if !v.sequential && !set.first.IsControl() {
+			v.maxTimestamp, v.count = -1, 0
+			return v.rewrite(records[:set.size], &set, &s)
+		}
+	}
+	return v.patch(records[:set.size], &set.first, &s), nil
+}
+
+// finish lets go of unusually large memory.
+func (v *Validator) finish() {
+	v.buf.trim()
+	v.errs = nil
+	if cap(v.builder.scratch) > maxKeptWindow {
+		v.builder.scratch = nil
+	}
+}
+
+// checkRequest holds a Produce request of v3 or later to its one batch.
+func checkRequest(records []byte, version int16) error {
+	h, rest, err := nextBatch(records)
+	if err == io.EOF {
+		return Errorf(ErrInvalidRecord,
+			"Produce requests with version %d must have at least one record batch per partition", version)
+	}
+	if err != nil {
+		return batchError(err)
+	}
+	if h.Magic != 2 {
+		return Errorf(ErrInvalidRecord,
+			"Produce requests with version %d are only allowed to contain record batches with magic version 2", version)
+	}
+	if version < 7 && h.Codec() == CodecZstd {
+		return Errorf(ErrUnsupportedCompressionType,
+			"Produce requests with version %d are not allowed to use ZStandard compression", version)
+	}
+	if _, _, err = nextBatch(rest); err == nil {
+		return Errorf(ErrInvalidRecord,
+			"Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
+	}
+	if err != io.EOF {
+		return batchError(err)
+	}
+	return nil
+}
+
+// batchSet is what the headers of all batches in a partition's produce data say.
+type batchSet struct {
+	first RecordBatch
+	count int
+	size  int   // of the whole batches, without a partial one at the end
+	codec Codec // of the last batch that is compressed
+}
+
+// checkBatches checks each batch by itself: what Apache does before it takes the lock.
+func checkBatches(records []byte, s *ValidateSettings) (batchSet, error) {
+	var set batchSet
+	for {
+		batch := records[set.size:]
+		h, _, err := nextBatch(batch)
+		if err == io.EOF {
+			return set, nil
+		}
+		if err != nil {
+			return set, batchError(err)
+		}
+		if h.Magic >= 2 && s.Origin == OriginClient && h.BaseOffset != 0 {
+			return set, Errorf(ErrInvalidRecord,
+				"The baseOffset of the record batch in the append to %v should be 0, but it is %d", s.Partition, h.BaseOffset)
+		}
+		if err := checkSize(h.Size(), s); err != nil {
+			return set, err
+		}
+		if err := CheckCRC(batch[:h.Size()]); err != nil {
+			return set, Errorf(ErrCorruptMessage, "Record is corrupt in topic partition %v: %v", s.Partition, err)
+		}
+		if h.Codec() > CodecZstd {
+			return set, Errorf(ErrUnknownServerError, "Unknown compression type id: %d", h.Codec())
+		}
+		if h.Codec() != CodecNone {
+			set.codec = h.Codec()
+		}
+		if set.count == 0 {
+			set.first = h
+		}
+		set.count++
+		set.size += h.Size()
+	}
+}
+
+func checkSize(size int, s *ValidateSettings) error {
+	if s.MaxMessageBytes > 0 && size > int(s.MaxMessageBytes) {
+		return Errorf(ErrMessageTooLarge,
+			"The record batch size in the append to %v is %d bytes which exceeds the maximum configured value of %d.",
+			s.Partition, size, s.MaxMessageBytes)
+	}
+	return nil
+}
+
+// checkHeader holds the header of a client's magic 2 batch to what only brokers may
+// deviate from.
+func checkHeader(h *RecordBatch, s *ValidateSettings) error {
+	if s.Origin != OriginClient {
+		return nil
+	}
+	fromOffsets := h.LastOffset() - h.BaseOffset + 1
+	switch {
+	case fromOffsets <= 0:
+		return Errorf(ErrInvalidRecord, "Batch has an invalid offset range: [%d, %d] in topic partition %v",
+			h.BaseOffset, h.LastOffset(), s.Partition)
+	case h.RecordCount <= 0:
+		return Errorf(ErrInvalidRecord, "Invalid reported count for record batch: %d in topic partition %v",
+			h.RecordCount, s.Partition)
+	case fromOffsets != int64(h.RecordCount):
+		return Errorf(ErrInvalidRecord,
+			"Inconsistent batch offset range [%d, %d] and count of records %d in topic partition %v",
+			h.BaseOffset, h.LastOffset(), h.RecordCount, s.Partition)
+	case h.IsControl():
+		return Errorf(ErrInvalidRecord, "Clients are not allowed to write control records in topic partition %v", s.Partition)
+	case h.HasProducerID() && h.BaseSequence < 0:
+		return Errorf(ErrInvalidRecord, "Invalid sequence number %d in record batch with producerId %d in topic partition %v",
+			h.BaseSequence, h.ProducerID, s.Partition)
+	}
+	return nil
+}
+
+// trustHeader does for SkipRecords what walk does for every record, as far as the header
+// can tell.
+func (v *Validator) trustHeader(h *RecordBatch, s *ValidateSettings) error {
+	v.count = int64(h.RecordCount)
+	v.maxTimestamp = max(h.MaxTimestamp, -1)
+	if code, message := checkTimestamp(h, h.MaxTimestamp, h.LastOffset(), s); code != None {
+		return Errorf(code, "%s", message)
+	}
+	return nil
+}
+
+// walk checks every record of the batch at the start of b, and gives it to build if that
+// is not nil.
+func (v *Validator) walk(b []byte, h *RecordBatch, s *ValidateSettings, build func(*Record) error) error {
+	if err := v.buf.begin(b, h, build == nil); err != nil {
+		return recordsError(err, s)
+	}
+	defer v.buf.end()
+	v.buf.reader.legacy.checkCRC = true
+	r := &v.buf.record
+	for index := int32(0); ; index++ {
+		more, err := v.buf.next()
+		if err != nil {
+			return recordsError(err, s)
+		}
+		if !more {
+			break
+		}
+		if r.Magic != h.Magic {
+			v.refuse(index, ErrInvalidRecord, fmt.Sprintf("Record's magic %d does not match outer magic %d in topic partition %v",
+				r.Magic, h.Magic, s.Partition))
+			continue
+		}
+		if s.CompactedTopic && r.Key == nil {
+			v.refuse(index, ErrInvalidRecord,
+				"Compacted topic cannot accept message without key in topic partition "+s.Partition.String())
+			continue
+		}
+		if code, message := checkTimestamp(h, r.Timestamp, r.Offset, s); code != None {
+			v.refuse(index, code, message)
+			continue
+		}
+		if v.errs != nil {
+			continue
+		}
+		if h.Magic >= 2 && r.Offset != h.BaseOffset+int64(index) {
+			v.sequential = false
+		}
+		if h.Magic > 0 {
+			v.maxTimestamp = max(v.maxTimestamp, r.Timestamp)
+		}
+		v.count++
+		if build != nil {
+			if err := build(r); err != nil {
+				return recordsError(err, s)
+			}
+		}
+	}
+	return v.errs.err()
+}
+
+// checkTimestamp holds one record's timestamp to the topic's rules. On a topic that takes
+// the producer's time, a batch that claims LogAppendTime has its max timestamp looked at
+// like any other; the claim is erased later.
+func checkTimestamp(h *RecordBatch, timestamp, offset int64, s *ValidateSettings) (ErrorCode, string) {
+	if s.TimestampType == CreateTime && timestamp != -1 {
+		// As in Apache, the difference may wrap for absurd timestamps.
+		if diff := s.NowMs - timestamp; diff > s.TimestampBeforeMaxMs || -diff > s.TimestampAfterMaxMs {
+			return ErrInvalidTimestamp, fmt.Sprintf(
+				"Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]",
+				timestamp, offset, s.NowMs-s.TimestampBeforeMaxMs, s.NowMs+s.TimestampAfterMaxMs)
+		}
+	} else if h.Magic > 0 && h.TimestampType() == LogAppendTime {
+		return ErrInvalidTimestamp, fmt.Sprintf("Invalid timestamp type in message with offset %d. "+
+			"Producer should not set timestamp type to LogAppendTime.", offset)
+	}
+	return None, ""
+}
+
+func (v *Validator) refuse(index int32, code ErrorCode, message string) {
+	if v.errs == nil {
+		v.errs = new(recordErrors)
+	}
+	v.errs.total++
+	v.errs.timestamp = v.errs.timestamp || code == ErrInvalidTimestamp
+	if len(v.errs.list) < maxRecordErrors {
+		v.errs.list = append(v.errs.list, RecordError{BatchIndex: index, Message: message})
+	}
+}
+
+func (e *recordErrors) err() error {
+	if e == nil {
+		return nil
+	}
+	if e.timestamp {
+		return &InvalidRecordsError{
+			Err:     Errorf(ErrInvalidTimestamp, "One or more records have been rejected due to invalid timestamp"),
+			Records: e.list,
+		}
+	}
+	var first strings.Builder
+	for i, one := range e.list[:min(len(e.list), 3)] {
+		if i > 0 {
+			first.WriteString(", ")
+		}
+		fmt.Fprintf(&first, "RecordError(batchIndex=%d, message='%s')", one.BatchIndex, one.Message)
+	}
+	return &InvalidRecordsError{
+		Err: Errorf(ErrInvalidRecord, "One or more records have been rejected due to %d record errors in total, "+
+			"and only showing the first three errors at most: [%s]", e.total, first.String()),
+		Records: e.list,
+	}
+}
+
+// patch assigns offset, epoch and timestamp in the batch b itself.
+func (v *Validator) patch(b []byte, h *RecordBatch, s *ValidateSettings) ValidateResult {
+	maxTimestamp := v.maxTimestamp
+	if s.TimestampType == LogAppendTime {
+		maxTimestamp = s.NowMs
+	}
+	if h.TimestampType() != s.TimestampType || h.MaxTimestamp != maxTimestamp {
+		SetBatchTimestamp(b, s.TimestampType, maxTimestamp)
+	}
+	return v.result(b, s, false)
+}
+
+// result parses the header of the finished batch b, whose records have been counted.
+func (v *Validator) result(b []byte, s *ValidateSettings, rewritten bool) ValidateResult {
+	r := ValidateResult{Batches: b, Rewritten: rewritten, RecordCount: v.count, MaxTimestamp: v.maxTimestamp,
+		ShallowOffsetOfMaxTimestamp: -1, LogAppendTimeMs: -1}
+	if s.TimestampType == LogAppendTime {
+		r.LogAppendTimeMs = s.NowMs
+		r.MaxTimestamp = s.NowMs
+	}
+	r.Header, _ = ParseRecordBatch(b) // it parsed before, or is our own
+	r.Assign(s.FirstOffset, s.LeaderEpoch)
+	return r
+}
+
+// rewrite validates a magic 2 batch and builds a new one of its records, in the target
+// codec and with offsets in a row.
+func (v *Validator) rewrite(b []byte, set *batchSet, s *ValidateSettings) (ValidateResult, error) {
+	h := &set.first
+	opts := v.options(s)
+	opts.Transactional = h.IsTransactional()
+	opts.Control = h.IsControl()
+	var producer Producer
+	if h.HasProducerID() {
+		producer = Producer{ID: h.ProducerID, Epoch: h.ProducerEpoch, BaseSequence: h.BaseSequence}
+		opts.Producer = &producer
+	}
+	v.builder.Reset(v.out[:0], opts)
+	if err := v.walk(b, h, s, v.build); err != nil {
+		return ValidateResult{}, err
+	}
+	return v.rebuilt(s)
+}
+
+// convert validates a message set of magic 0 or 1 and builds one batch of all its
+// records.
+func (v *Validator) convert(set []byte, head *batchSet, s *ValidateSettings) (ValidateResult, error) {
+	v.builder.Reset(v.out[:0], v.options(s))
+	for len(set) > 0 {
+		h, rest, err := nextBatch(set)
+		if err != nil {
+			return ValidateResult{}, batchError(err)
+		}
+		if h.Magic != head.first.Magic {
+			return ValidateResult{}, Errorf(ErrInvalidRecord,
+				"Batch magic %d is not the same as the first batch's magic byte %d in topic partition %v",
+				h.Magic, head.first.Magic, s.Partition)
+		}
+		if err := v.walk(set, &h, s, v.build); err != nil {
+			return ValidateResult{}, err
+		}
+		set = rest
+	}
+	return v.rebuilt(s)
+}
+
+func (v *Validator) options(s *ValidateSettings) BatchOptions {
+	return BatchOptions{
+		BaseOffset:      s.FirstOffset,
+		LeaderEpoch:     s.LeaderEpoch,
+		Codec:           s.TargetCodec,
+		Level:           s.CodecLevel,
+		TimestampType:   s.TimestampType,
+		LogAppendTimeMs: s.NowMs,
+	}
+}
+
+func (v *Validator) build(r *Record) error {
+	return v.builder.Append(r.Timestamp, r.Key, r.Value, r.Headers...)
+}
+
+func (v *Validator) rebuilt(s *ValidateSettings) (ValidateResult, error) {
+	b, err := v.builder.Finish()
+	v.out = b[:0]
+	if err != nil {
+		return ValidateResult{}, recordsError(err, s)
+	}
+	if cap(b) > maxKeptWindow {
+		v.out = nil // b lives on in the result
+	}
+	if err := checkSize(len(b), s); err != nil {
+		return ValidateResult{}, err
+	}
+	return v.result(b, s, true), nil
+}
+
+// batchError gives an error of the outer format its code.
+func batchError(err error) error { return Errorf(ErrCorruptMessage, "%v", err) }
+
+// recordsError gives an error of reading or rebuilding records the code that Apache
+// answers with.
+func recordsError(err error, s *ValidateSettings) error {
+	code := ErrInvalidRecord
+	switch {
+	case errors.Is(err, ErrDecompress):
+		code = ErrUnknownServerError
+	case errors.Is(err, ErrDecompressedSize):
+		code = ErrMessageTooLarge
+	case errors.Is(err, ErrBatchCRC), errors.Is(err, ErrBatchLength), errors.Is(err, ErrBatchMagic):
+		code = ErrCorruptMessage
+	case errors.Is(err, ErrBuildTimestamp):
+		code = ErrInvalidTimestamp
+	case errors.Is(err, ErrUnsupportedCompressionType):
+		code = ErrUnsupportedCompressionType
+	}
+	return Errorf(code, "%v in topic partition %v", err, s.Partition)
+}
+
+// validateReplicated checks batches that a leader has already numbered: sizes, CRCs and
+// offsets that go up. They may be of any magic, and any number.
+func (v *Validator) validateReplicated(records []byte) (ValidateResult, error) {
+	r := ValidateResult{FirstOffset: -1, LastOffset: -1, MaxTimestamp: -1,
+		ShallowOffsetOfMaxTimestamp: -1, LogAppendTimeMs: -1}
+	size := 0
+	for {
+		batch := records[size:]
+		h, _, err := nextBatch(batch)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return ValidateResult{}, batchError(err)
+		}
+		if err := CheckCRC(batch[:h.Size()]); err != nil {
+			return ValidateResult{}, Errorf(ErrCorruptMessage, "%v", err)
+		}
+		if size > 0 && h.LastOffset() <= r.LastOffset || h.LastOffset() < h.BaseOffset {
+			return ValidateResult{}, Errorf(ErrUnknownServerError, "out of order offsets: %d after %d", h.LastOffset(), r.LastOffset)
+		}
+		if size == 0 {
+			r.FirstOffset = h.BaseOffset
+		}
+		r.LastOffset = h.LastOffset()
+		if h.MaxTimestamp > r.MaxTimestamp {
+			r.MaxTimestamp, r.ShallowOffsetOfMaxTimestamp = h.MaxTimestamp, h.LastOffset()
+		}
+		if h.RecordCount > 0 {
+			r.RecordCount += int64(h.RecordCount)
+		}
+		r.Header = h
+		size += h.Size()
+	}
+	r.Batches = records[:size]
+	return r, nil
 }
