@@ -2,8 +2,10 @@ package group
 
 import (
 	"context"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
 )
@@ -34,90 +36,308 @@ type TopicLookup func(name string, id protocol.UUID) Topic
 // or GROUP_AUTHORIZATION_FAILED. Nil lets all through.
 type GroupFilter func(groupID string) protocol.ErrorCode
 
-// Coordinator is one broker's group coordinator.
-type Coordinator struct{}
+// Coordinator is one broker's group coordinator. Lock order: Coordinator.mu, then
+// shard.mu, then timers.mu; none is held over a call out of the package.
+type Coordinator struct {
+	// Constant after New.
+	cfg      Config
+	storage  Storage
+	memberID func() protocol.UUID
+	logger   *slog.Logger
+	timers   *timers
+	ctx      context.Context // ends with Close; loads run under it
+	cancel   context.CancelFunc
+	loaders  sync.WaitGroup
+
+	mu          sync.RWMutex
+	shards      map[int32]*shard
+	terms       uint64
+	closed      bool
+	expiring    bool          // the periodic expiry has been set
+	toLoad      []*shard      // waiting for a loader
+	loaderCount int           // running loaders, maxLoaders at most
+	loading     int           // shards not loaded yet
+	loaded      chan struct{} // closed while loading is 0
+	gone        Stats         // counters of shards that are gone
+}
+
+// maxLoaders bounds how many partitions are read at the same time.
+const maxLoaders = 4
+
+// loadRetry is the pause after a load that failed.
+const loadRetry = 5 * time.Second
 
 // New returns a coordinator that leads no partition yet.
-func New(opts Options) *Coordinator { panic("not yet") }
+func New(opts Options) *Coordinator {
+	cfg := opts.Config.withDefaults()
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.After == nil {
+		opts.After = func(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
+	}
+	if opts.MemberID == nil {
+		opts.MemberID = protocol.NewUUID
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Coordinator{
+		cfg: cfg, storage: opts.Storage, memberID: opts.MemberID, logger: opts.Logger,
+		shards: make(map[int32]*shard),
+		loaded: make(chan struct{}),
+	}
+	close(c.loaded)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.timers = &timers{now: opts.Now, after: opts.After, fire: c.fire, start: opts.Now()}
+	return c
+}
 
 // Close answers all that wait with NOT_COORDINATOR and stops the timer and the loads.
-func (c *Coordinator) Close() {}
+func (c *Coordinator) Close() {
+	c.mu.Lock()
+	c.closed = true
+	shards := c.shards
+	c.shards = make(map[int32]*shard)
+	c.toLoad = nil
+	c.mu.Unlock()
+	c.cancel()
+	c.timers.close()
+	for _, s := range shards {
+		s.resign()
+	}
+	c.loaders.Wait()
+}
 
 // PartitionFor returns the partition of __consumer_offsets that a group belongs to; ok is
 // false while the topic does not exist.
-func (c *Coordinator) PartitionFor(groupID string) (partition int32, ok bool) { return 0, false }
+func (c *Coordinator) PartitionFor(groupID string) (partition int32, ok bool) {
+	n := c.storage.PartitionCount()
+	if n <= 0 {
+		return 0, false
+	}
+	return PartitionOf(groupID, n), true
+}
 
-// PartitionOf is the positive Java hash of the group id modulo the partition count.
-func PartitionOf(groupID string, partitionCount int32) int32 { return 0 }
+// shardOf finds the shard of a group, or says why there is none.
+func (c *Coordinator) shardOf(groupID string) (*shard, protocol.ErrorCode) {
+	partition, ok := c.PartitionFor(groupID)
+	if !ok {
+		return nil, protocol.ErrCoordinatorNotAvailable
+	}
+	c.mu.RLock()
+	s := c.shards[partition]
+	c.mu.RUnlock()
+	if s == nil {
+		return nil, protocol.ErrNotCoordinator
+	}
+	return s, protocol.None
+}
+
+// do feeds an event to the core that has the group.
+func (c *Coordinator) do(groupID string, event any) protocol.ErrorCode {
+	s, code := c.shardOf(groupID)
+	if code != protocol.None {
+		return code
+	}
+	return s.do(event)
+}
+
+// read runs f with the core that has the group, under its lock.
+func (c *Coordinator) read(groupID string, f func(*core)) protocol.ErrorCode {
+	s, code := c.shardOf(groupID)
+	if code != protocol.None {
+		return code
+	}
+	return s.read(f)
+}
+
+// allShards returns the shards there are, by partition.
+func (c *Coordinator) allShards() []*shard {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	list := make([]*shard, 0, len(c.shards))
+	for _, s := range c.shards {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *shard) int { return int(a.partition) - int(b.partition) })
+	return list
+}
 
 // BecomeLeader starts to load a partition in the background; until that is done its
 // groups answer COORDINATOR_LOAD_IN_PROGRESS. A repeated call with the same epoch does
 // nothing, one with a newer epoch keeps the state and continues with it.
-func (c *Coordinator) BecomeLeader(partition, leaderEpoch int32) {}
+func (c *Coordinator) BecomeLeader(partition, leaderEpoch int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	if s := c.shards[partition]; s != nil {
+		s.mu.Lock()
+		s.leaderEpoch = max(s.leaderEpoch, leaderEpoch)
+		s.mu.Unlock()
+		return
+	}
+	if !c.expiring {
+		c.expiring = true
+		c.timers.add(shardWake{atMs: c.timers.instant().monotonicMs + c.cfg.OffsetsRetentionCheckInterval.Milliseconds()})
+	}
+	c.terms++
+	s := &shard{coordinator: c, partition: partition, leaderEpoch: leaderEpoch, term: c.terms}
+	c.shards[partition] = s
+	c.queueLoadLocked(s)
+}
 
 // Resign forgets a partition and answers its waiting requests with NOT_COORDINATOR. An
 // epoch older than that of BecomeLeader is ignored; -1 always counts.
-func (c *Coordinator) Resign(partition, leaderEpoch int32) {}
+func (c *Coordinator) Resign(partition, leaderEpoch int32) {
+	c.mu.Lock()
+	s := c.shards[partition]
+	if s == nil {
+		c.mu.Unlock()
+		return
+	}
+	s.mu.Lock()
+	stale := leaderEpoch >= 0 && leaderEpoch < s.leaderEpoch
+	if !stale {
+		c.gone.add(&s.stats)
+	}
+	s.mu.Unlock()
+	if !stale {
+		delete(c.shards, partition)
+	}
+	c.mu.Unlock()
+	if !stale {
+		s.resign()
+	}
+}
 
 // WaitLoaded returns when no partition is loading, or with ctx's error.
-func (c *Coordinator) WaitLoaded(ctx context.Context) error { return nil }
+func (c *Coordinator) WaitLoaded(ctx context.Context) error {
+	for {
+		c.mu.RLock()
+		loading, loaded := c.loading, c.loaded
+		c.mu.RUnlock()
+		if loading == 0 {
+			return nil
+		}
+		select {
+		case <-loaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// queueLoadLocked hands a shard to a loader; mu is held.
+func (c *Coordinator) queueLoadLocked(s *shard) {
+	if c.loading == 0 {
+		c.loaded = make(chan struct{})
+	}
+	c.loading++
+	c.toLoad = append(c.toLoad, s)
+	if c.loaderCount < maxLoaders {
+		c.loaderCount++
+		c.loaders.Go(c.loadAll)
+	}
+}
+
+// loadAll is one loader: it loads until nothing is left to load.
+func (c *Coordinator) loadAll() {
+	for {
+		c.mu.Lock()
+		if len(c.toLoad) == 0 {
+			c.loaderCount--
+			c.mu.Unlock()
+			return
+		}
+		s := c.toLoad[0]
+		c.toLoad = slices.Delete(c.toLoad, 0, 1)
+		c.mu.Unlock()
+
+		s.load()
+
+		c.mu.Lock()
+		if c.loading--; c.loading == 0 {
+			close(c.loaded)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// fire handles one wake of the timers.
+func (c *Coordinator) fire(w shardWake) {
+	switch {
+	case w.shard == nil:
+		for _, s := range c.allShards() {
+			s.do(expireEvent{})
+		}
+		c.timers.add(shardWake{atMs: c.timers.instant().monotonicMs + c.cfg.OffsetsRetentionCheckInterval.Milliseconds()})
+	case w.load:
+		c.mu.Lock()
+		if !c.closed && c.shards[w.shard.partition] == w.shard {
+			c.queueLoadLocked(w.shard)
+		}
+		c.mu.Unlock()
+	default:
+		w.shard.do(tickEvent{groupID: w.groupID, atMs: w.atMs})
+	}
+}
 
 // TopicsDeleted removes the committed offsets of topics that no longer exist.
-func (c *Coordinator) TopicsDeleted(names []string) {}
-
-// JoinGroup serves JoinGroup v0-v9.
-func (c *Coordinator) JoinGroup(rc RequestContext, req *kmsg.JoinGroupRequest, done func(*kmsg.JoinGroupResponse)) {
-}
-
-// SyncGroup serves SyncGroup v0-v5.
-func (c *Coordinator) SyncGroup(rc RequestContext, req *kmsg.SyncGroupRequest, done func(*kmsg.SyncGroupResponse)) {
-}
-
-// Heartbeat serves Heartbeat v0-v4.
-func (c *Coordinator) Heartbeat(rc RequestContext, req *kmsg.HeartbeatRequest, done func(*kmsg.HeartbeatResponse)) {
-}
-
-// LeaveGroup serves LeaveGroup v0-v5.
-func (c *Coordinator) LeaveGroup(rc RequestContext, req *kmsg.LeaveGroupRequest, done func(*kmsg.LeaveGroupResponse)) {
-}
-
-// OffsetCommit serves OffsetCommit v0-v10. topics is asked for every topic; an Err of it
-// goes to all partitions of the topic, a partition past Partitions gets 3. v0 goes to the
-// offsets that Apache kept in ZooKeeper, which no other version sees.
-func (c *Coordinator) OffsetCommit(rc RequestContext, req *kmsg.OffsetCommitRequest, topics TopicLookup, done func(*kmsg.OffsetCommitResponse)) {
-}
-
-// OffsetFetch serves OffsetFetch v0-v10. groups is asked for every group. topics is asked
-// for every topic named, where 29 and 100 go to all partitions of the topic and 3 is
-// ignored (but answered in v0), and for every committed topic when all are asked for:
-// there topics with 29 are left out, and in v10 those without an id.
-func (c *Coordinator) OffsetFetch(rc RequestContext, req *kmsg.OffsetFetchRequest, groups GroupFilter, topics TopicLookup, done func(*kmsg.OffsetFetchResponse)) {
-}
-
-// OffsetDelete serves OffsetDelete v0. topics is asked for every topic; an Err of it goes
-// to all partitions of the topic, a partition past Partitions gets 3.
-func (c *Coordinator) OffsetDelete(rc RequestContext, req *kmsg.OffsetDeleteRequest, topics TopicLookup, done func(*kmsg.OffsetDeleteResponse)) {
-}
-
-// DescribeGroups serves DescribeGroups v0-v6. operations is asked for the authorized
-// operations field of groups without error, or 69, if the request wants it; nil leaves it
-// unset.
-func (c *Coordinator) DescribeGroups(rc RequestContext, req *kmsg.DescribeGroupsRequest, groups GroupFilter, operations func(groupID string) int32, done func(*kmsg.DescribeGroupsResponse)) {
-}
-
-// ListGroups serves ListGroups v0-v5. Groups that the filter refuses are left out.
-func (c *Coordinator) ListGroups(rc RequestContext, req *kmsg.ListGroupsRequest, groups GroupFilter, done func(*kmsg.ListGroupsResponse)) {
-}
-
-// DeleteGroups serves DeleteGroups v0-v2.
-func (c *Coordinator) DeleteGroups(rc RequestContext, req *kmsg.DeleteGroupsRequest, groups GroupFilter, done func(*kmsg.DeleteGroupsResponse)) {
-}
-
-// TxnOffsetCommit serves TxnOffsetCommit v0-v5. The offsets stay pending until
-// TransactionCompleted. topics works as in OffsetCommit.
-func (c *Coordinator) TxnOffsetCommit(rc RequestContext, req *kmsg.TxnOffsetCommitRequest, topics TopicLookup, done func(*kmsg.TxnOffsetCommitResponse)) {
+func (c *Coordinator) TopicsDeleted(names []string) {
+	set := make(map[string]struct{}, len(names))
+	for _, name := range names {
+		set[name] = struct{}{}
+	}
+	for _, s := range c.allShards() {
+		s.doLoaded(topicsDeletedEvent{names: set})
+	}
 }
 
 // TransactionCompleted tells that the commit or abort marker of a producer stands in a
 // partition of __consumer_offsets, below its high watermark.
-func (c *Coordinator) TransactionCompleted(partition int32, producerID int64, committed bool) {}
+func (c *Coordinator) TransactionCompleted(partition int32, producerID int64, committed bool) {
+	c.mu.RLock()
+	s := c.shards[partition]
+	c.mu.RUnlock()
+	if s != nil {
+		s.doLoaded(transactionEvent{producerID: producerID, committed: committed})
+	}
+}
+
+// Stats returns the counters and what the coordinator holds now.
+func (c *Coordinator) Stats() Stats {
+	c.mu.RLock()
+	total := c.gone
+	c.mu.RUnlock()
+	for _, s := range c.allShards() {
+		s.mu.Lock()
+		total.add(&s.stats)
+		switch s.status {
+		case shardActive:
+			total.PartitionsLed++
+			s.core.gauges(&total)
+		case shardLoading:
+			total.PartitionsLoading++
+		}
+		s.mu.Unlock()
+	}
+	return total
+}
+
+// PartitionOf is the positive Java hash of the group id modulo the partition count.
+func PartitionOf(groupID string, partitionCount int32) int32 {
+	var h int32
+	for _, r := range groupID {
+		if r > 0xffff { // Java hashes the two halves of the surrogate pair
+			r -= 0x10000
+			h = 31*h + (0xd800 + r>>10)
+			h = 31*h + (0xdc00 + r&0x3ff)
+			continue
+		}
+		h = 31*h + r
+	}
+	return h & 0x7fffffff % partitionCount
+}

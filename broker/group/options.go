@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -61,9 +62,10 @@ type Storage interface {
 	// check of the transaction says. Anything else is UNKNOWN_SERVER_ERROR.
 	Append(w Write, done func(error))
 
-	// Load hands every batch of a partition, from its log start to its high watermark, to
-	// fn, in order; magic 2 batches whole, one at a time. The bytes are good until fn
-	// returns. It returns early with fn's error, when ctx ends or when leadership is lost.
+	// Load hands every batch of a partition, from its log start to its log end, to fn, in
+	// order; magic 2 batches whole, one at a time. The bytes are good until fn returns. It
+	// returns early with fn's error, when ctx ends or when leadership is lost. What lies
+	// above the high watermark is this leader's to commit, and counts.
 	Load(ctx context.Context, partition int32, fn func(batch []byte) error) error
 }
 
@@ -77,4 +79,34 @@ type Write struct {
 	// TransactionalID is set for the offsets of a transaction: the batch is transactional,
 	// and whether its producer has that transaction open is for Append to verify.
 	TransactionalID string
+}
+
+// Kafka's defaults.
+const (
+	defaultMinSessionTimeout = 6 * time.Second
+	defaultMaxSessionTimeout = 30 * time.Minute
+	defaultMetadataMaxBytes  = 4096
+	defaultCommitTimeout     = 5 * time.Second
+	defaultRetention         = 7 * 24 * time.Hour
+	defaultRetentionCheck    = 10 * time.Minute
+	defaultMaxBatchBytes     = 1<<20 + 12
+)
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MinSessionTimeout, defaultMinSessionTimeout)
+	setDefault(&c.MaxSessionTimeout, defaultMaxSessionTimeout)
+	setDefault(&c.MaxSize, math.MaxInt32)
+	setDefault(&c.OffsetMetadataMaxBytes, defaultMetadataMaxBytes)
+	setDefault(&c.OffsetsCommitTimeout, defaultCommitTimeout)
+	setDefault(&c.OffsetsRetention, defaultRetention)
+	setDefault(&c.OffsetsRetentionCheckInterval, defaultRetentionCheck)
+	setDefault(&c.OffsetsTopicMaxBatchBytes, defaultMaxBatchBytes)
+	return c
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
 }
