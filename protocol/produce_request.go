@@ -41,12 +41,13 @@ type ProducePartition struct {
 	Records []byte // nil if null, which Apache lets pass its decoder too
 }
 
-// Most of what a request's slices may keep from one decode to the next.
-const keepElements = 4096
+// keepElements is the most that a request's slices keep from one decode to the next.
+const keepElements = 1024
 
 // Decode reads a request body into r. It refuses what schema.Check refuses, with an error
 // that says where, and with ErrRequestMemory what needs more than memoryMax bytes of
-// topics and partitions (0: no limit); the smallest topic on the wire takes 3 bytes and 72
+// topics and partitions (0: no limit; slices that grow to hold them take up to twice as
+// much). A limit is needed, since the smallest topic on the wire takes 3 bytes and 72
 // here. Bytes behind the last field are ignored, as Apache does.
 func (r *ProduceRequest) Decode(version int16, body []byte, memoryMax int) error {
 	r.reset(version)
@@ -103,7 +104,8 @@ func (r *ProduceRequest) Decode(version int16, body []byte, memoryMax int) error
 	return nil
 }
 
-// Reset lets go of the body; call it before the body's buffer goes back to its pool.
+// Reset lets go of the body; call it before the body's buffer goes back to its pool. Of
+// the slices it keeps no more than 1024 elements.
 func (r *ProduceRequest) Reset() { r.reset(0) }
 
 func (r *ProduceRequest) reset(version int16) {
@@ -119,7 +121,7 @@ func (r *ProduceRequest) reset(version int16) {
 	*r = ProduceRequest{Version: version, Topics: topics[:0], partitions: partitions[:0]}
 }
 
-// decodeBudget counts down what a decoder may still allocate.
+// decodeBudget counts down what a decoder may still spend on elements.
 type decodeBudget struct {
 	limited bool
 	left    int
