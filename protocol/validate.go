@@ -26,7 +26,7 @@ type ValidateSettings struct {
 	TargetCodec          Codec // CodecProducer keeps what came
 	CodecLevel           int   // 0 is the codec's default
 	TimestampType        TimestampType
-	TimestampBeforeMaxMs int64 // message.timestamp.before.max.ms
+	TimestampBeforeMaxMs int64 // message.timestamp.before.max.ms; math.MaxInt64 for no limit
 	TimestampAfterMaxMs  int64 // message.timestamp.after.max.ms
 	MaxMessageBytes      int32 // max.message.bytes; 0 is no limit
 	CompactedTopic       bool  // every record needs a key
@@ -185,7 +185,7 @@ func (v *Validator) Validate(records []byte, s ValidateSettings) (ValidateResult
 			return ValidateResult{}, err
 		}
 	} else {
-		if err := v.walk(records, &set.first, &s, nil); err != nil {
+		if err := v.walk(records, &set.first, &s, false); err != nil {
 			return ValidateResult{}, err
 		}
 		if !v.sequential && !set.first.IsControl() {
@@ -324,10 +324,10 @@ func (v *Validator) trustHeader(h *RecordBatch, s *ValidateSettings) error {
 	return nil
 }
 
-// walk checks every record of the batch at the start of b, and gives it to build if that
-// is not nil.
-func (v *Validator) walk(b []byte, h *RecordBatch, s *ValidateSettings, build func(*Record) error) error {
-	if err := v.buf.begin(b, h, build == nil); err != nil {
+// walk checks every record of the batch at the start of b, and with build adds it to the
+// batch that is being built.
+func (v *Validator) walk(b []byte, h *RecordBatch, s *ValidateSettings, build bool) error {
+	if err := v.buf.begin(b, h, !build); err != nil {
 		return recordsError(err, s)
 	}
 	defer v.buf.end()
@@ -365,8 +365,8 @@ func (v *Validator) walk(b []byte, h *RecordBatch, s *ValidateSettings, build fu
 			v.maxTimestamp = max(v.maxTimestamp, r.Timestamp)
 		}
 		v.count++
-		if build != nil {
-			if err := build(r); err != nil {
+		if build {
+			if err := v.builder.Append(r.Timestamp, r.Key, r.Value, r.Headers...); err != nil {
 				return recordsError(err, s)
 			}
 		}
@@ -465,8 +465,11 @@ func (v *Validator) rewrite(b []byte, set *batchSet, s *ValidateSettings) (Valid
 		opts.Producer = &producer
 	}
 	v.builder.Reset(v.out[:0], opts)
-	if err := v.walk(b, h, s, v.build); err != nil {
+	if err := v.walk(b, h, s, true); err != nil {
 		return ValidateResult{}, err
+	}
+	if h.HasProducerID() && h.ProducerEpoch < 0 {
+		return ValidateResult{}, Errorf(ErrUnknownServerError, "Invalid negative producer epoch")
 	}
 	return v.rebuilt(s)
 }
@@ -485,7 +488,7 @@ func (v *Validator) convert(set []byte, head *batchSet, s *ValidateSettings) (Va
 				"Batch magic %d is not the same as the first batch's magic byte %d in topic partition %v",
 				h.Magic, head.first.Magic, s.Partition)
 		}
-		if err := v.walk(set, &h, s, v.build); err != nil {
+		if err := v.walk(set, &h, s, true); err != nil {
 			return ValidateResult{}, err
 		}
 		set = rest
@@ -502,10 +505,6 @@ func (v *Validator) options(s *ValidateSettings) BatchOptions {
 		TimestampType:   s.TimestampType,
 		LogAppendTimeMs: s.NowMs,
 	}
-}
-
-func (v *Validator) build(r *Record) error {
-	return v.builder.Append(r.Timestamp, r.Key, r.Value, r.Headers...)
 }
 
 func (v *Validator) rebuilt(s *ValidateSettings) (ValidateResult, error) {

@@ -11,28 +11,36 @@ import (
 // How zstd is decompressed in bounded memory. A decoder needs the last window of what
 // came out; the frame's header claims how large that is, and Java's level 3 claims 2 MiB
 // for every batch, however small. So a frame is first decompressed whole, its output
-// being its own history, which costs as much memory as really comes out. Only if that
-// passes zstdWholeMax is it begun again as a stream, with a ring as large as the window,
-// up to zstdStreamWindow. Larger windows (zstd's levels 20 to 22) are decompressed whole
-// up to what the caller allows in all.
+// being its own history, into memory that grows as output really comes. Only if that
+// passes zstdWindow is it begun again as a stream, with a ring as large as the frame's
+// window. Frames of larger windows (zstd's levels 20 to 22) are decompressed whole, up
+// to what the caller allows in all.
 const (
-	zstdWholeMax     = 1 << 20
-	zstdStreamWindow = 8 << 20
-	zstdMaxWindow    = 1 << 27 // the most that zstd-jni reads, level 22's window
+	zstdWindow    = 8 << 20 // level 19's
+	zstdMaxWindow = 1 << 27 // level 22's, and the most that zstd-jni reads
+
+	// maxZstdRatio is how far zstd can compress at most: 128 KiB in a block of 4 bytes.
+	maxZstdRatio = 1 << 15
 )
 
+// Pools of *zstd.Decoder. One for DecodeAll bounds window and output alike.
 var (
-	zstdWhole   sync.Pool // of *zstd.Decoder for DecodeAll
-	zstdStreams sync.Pool // of *zstd.Decoder for Read
+	zstdWhole   sync.Pool // up to zstdWindow
+	zstdLarge   sync.Pool // up to zstdMaxWindow
+	zstdStreams sync.Pool // for Read, windows up to zstdWindow
+
+	errZstdSize = errors.New("impossible frame content size")
 )
 
-func newZstdDecoder(maxOut, maxWindow uint64) (*zstd.Decoder, error) {
+func zstdDecoder(pool *sync.Pool, maxMemory uint64) (*zstd.Decoder, error) {
+	if d, _ := pool.Get().(*zstd.Decoder); d != nil {
+		return d, nil
+	}
 	return zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1), // also: no goroutines
 		zstd.WithDecoderLowmem(true),
 		zstd.WithDecodeBuffersBelow(0),
-		zstd.WithDecoderMaxMemory(maxOut),
-		zstd.WithDecoderMaxWindow(maxWindow))
+		zstd.WithDecoderMaxMemory(maxMemory))
 }
 
 // startZstd makes r.out everything that src holds, or r.stream a decoder of it.
@@ -51,61 +59,41 @@ func (r *Reader) startZstd() error {
 	if h.FrameContentSize > uint64(r.left) {
 		return ErrTooLarge
 	}
-	if h.FrameContentSize <= zstdWholeMax {
-		d, _ := zstdWhole.Get().(*zstd.Decoder)
-		if d == nil {
-			var err error
-			if d, err = newZstdDecoder(zstdWholeMax, zstdMaxWindow); err != nil {
-				return err
-			}
-		}
-		if cap(r.block) == 0 {
-			r.block = make([]byte, 0, 64<<10)
-		}
-		out, err := d.DecodeAll(r.src, r.block[:0])
-		zstdWhole.Put(d)
-		if cap(out) > cap(r.block) {
-			r.block = out[:cap(out)]
-		}
-		if err == nil {
-			r.out = out
-			return nil
-		}
-		if !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-			return tooLarge(err)
-		}
+	if h.FrameContentSize/maxZstdRatio > uint64(len(r.src)) {
+		return errZstdSize
 	}
-	if h.WindowSize > zstdStreamWindow || h.SingleSegment && h.FrameContentSize > zstdStreamWindow {
-		return r.zstdLarge()
+	if max(h.WindowSize, h.FrameContentSize) > zstdWindow {
+		return r.zstdWhole(&zstdLarge, zstdMaxWindow)
 	}
-	d, _ := zstdStreams.Get().(*zstd.Decoder)
-	if d == nil {
-		var err error
-		if d, err = newZstdDecoder(zstdMaxWindow, zstdStreamWindow); err != nil {
-			return err
-		}
+	err := r.zstdWhole(&zstdWhole, zstdWindow)
+	if !errors.Is(err, ErrTooLarge) || r.left <= zstdWindow {
+		return err
+	}
+	d, err := zstdDecoder(&zstdStreams, zstdWindow)
+	if err != nil {
+		return err
 	}
 	r.in.Reset(r.src)
 	r.stream = d
 	return d.Reset(&r.in)
 }
 
-// zstdLarge decompresses a frame of a large window whole, with a decoder and memory that
-// are not kept.
-func (r *Reader) zstdLarge() error {
-	if r.left <= 0 {
-		return ErrTooLarge
-	}
-	d, err := newZstdDecoder(uint64(r.left), zstdMaxWindow)
+// zstdWhole decompresses all of src into the block memory.
+func (r *Reader) zstdWhole(pool *sync.Pool, maxMemory uint64) error {
+	d, err := zstdDecoder(pool, maxMemory)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	r.out, err = d.DecodeAll(r.src, nil)
-	if err != nil {
-		r.out = nil
+	out, err := d.DecodeAll(r.src, r.blockOf(min(8*len(r.src), maxKeptBlock))[:0])
+	pool.Put(d)
+	if cap(out) > cap(r.block) {
+		r.block = out[:cap(out)]
 	}
-	return tooLarge(err)
+	if err != nil {
+		return tooLarge(err)
+	}
+	r.out = out
+	return nil
 }
 
 // tooLarge turns zstd's own errors of size into ours.
@@ -125,8 +113,8 @@ func (r *Reader) closeZstd() {
 	}
 }
 
-// zstdWindow is the window written: that of zstd's own level 3.
-const zstdWindow = 2 << 20
+// zstdWriteWindow is the window written: that of zstd's own level 3.
+const zstdWriteWindow = 2 << 20
 
 var zstdEncoders [zstd.SpeedBestCompression + 1]sync.Pool // of *zstd.Encoder, by speed
 
@@ -148,7 +136,7 @@ func appendZstd(dst []byte, level int, src []byte) ([]byte, error) {
 			zstd.WithLowerEncoderMem(true),
 			zstd.WithEncoderLevel(speed),
 			zstd.WithEncoderCRC(false), // the batch has its own
-			zstd.WithWindowSize(zstdWindow))
+			zstd.WithWindowSize(zstdWriteWindow))
 		if err != nil {
 			return dst, err
 		}
