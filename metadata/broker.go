@@ -85,6 +85,10 @@ type BrokerRegistration struct {
 	// Fenced registers the broker without letting it lead; a Heartbeat unfences it. A
 	// broker that is alone may register unfenced and spare itself a round.
 	Fenced bool
+	// PreviousEpoch is the epoch of the last registration if the broker knows that it stopped
+	// cleanly since, -1 if not (KIP-966). After an unclean stop the partitions that only
+	// this broker can lead get a new leader epoch.
+	PreviousEpoch int64
 }
 
 // BrokerHeartbeat keeps a registration alive and asks for changes of its state.

@@ -1,6 +1,10 @@
 package metadata
 
-import "github.com/barnabas-broker/barnabas/protocol"
+import (
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/protocol"
+)
 
 // QuotaName is one part of a quota's entity: not set, the default (set, no name), or a name.
 type QuotaName struct {
@@ -140,4 +144,34 @@ type FeatureUpdate struct {
 type FeatureResult struct {
 	Name string
 	Err  error
+}
+
+// Matches says whether the filter selects a.
+func (f *ACLFilter) Matches(a *ACL) bool {
+	const (
+		filterAny = 1
+
+		patternMatch    = 2
+		patternLiteral  = 3
+		patternPrefixed = 4
+	)
+	if f.ResourceType != filterAny && f.ResourceType != a.ResourceType ||
+		f.Principal != nil && *f.Principal != a.Principal || f.Host != nil && *f.Host != a.Host ||
+		f.Operation != filterAny && f.Operation != a.Operation || f.Permission != filterAny && f.Permission != a.Permission {
+		return false
+	}
+	if f.PatternType != filterAny && f.PatternType != patternMatch && f.PatternType != a.PatternType {
+		return false
+	}
+	switch {
+	case f.ResourceName == nil:
+		return true
+	case f.PatternType != patternMatch:
+		return *f.ResourceName == a.ResourceName
+	case a.PatternType == patternLiteral:
+		return *f.ResourceName == a.ResourceName || a.ResourceName == "*"
+	case a.PatternType == patternPrefixed:
+		return strings.HasPrefix(*f.ResourceName, a.ResourceName)
+	}
+	return false
 }

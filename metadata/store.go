@@ -86,11 +86,11 @@ type PartitionCommands interface {
 
 // ConfigCommands change configurations.
 type ConfigCommands interface {
-	// IncrementalAlterConfigs changes single keys. A resource that comes twice gets
-	// INVALID_REQUEST in one result, after all others.
+	// IncrementalAlterConfigs changes single keys. Every mention of a resource that comes
+	// twice is refused.
 	IncrementalAlterConfigs(ctx context.Context, c IncrementalAlterConfigs) ([]ConfigResult, error)
-	// AlterConfigs replaces all keys of each resource. A resource that comes twice gets
-	// INVALID_REQUEST in one result, after all others.
+	// AlterConfigs replaces all keys of each resource. Every mention of a resource that comes
+	// twice is refused.
 	AlterConfigs(ctx context.Context, c AlterConfigs) ([]ConfigResult, error)
 }
 
