@@ -7,7 +7,7 @@ import (
 )
 
 // classicGroupType is what ListGroups calls the groups of this package.
-const classicGroupType = "Classic"
+const classicGroupType = "classic"
 
 // describe fills the answer for one group; ok is false if it does not exist. Metadata and
 // assignment are told in a stable group only.

@@ -86,9 +86,10 @@ func (c *core) commit(e commitEvent) {
 	}
 }
 
-// unknownGroupCommitCode is for commits in the name of a generation of no group.
+// unknownGroupCommitCode is for commits in the name of a generation of no group. Apache
+// answers v9 with one code in 3.9 and the other in 4.x; v10 is served by 4.x alone.
 func unknownGroupCommitCode(e *commitEvent) protocol.ErrorCode {
-	if !e.transactional && e.version >= 9 {
+	if !e.transactional && e.version >= 10 {
 		return protocol.ErrGroupIDNotFound
 	}
 	return protocol.ErrIllegalGeneration
