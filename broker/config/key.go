@@ -194,3 +194,7 @@ func mechanismKey(name string) bool {
 	}
 	return false
 }
+
+// sectionOutside is the section of keys that Kafka reads outside of its definition; it
+// tells nobody their type or value.
+const sectionOutside = "Read outside the definition"

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -97,6 +96,7 @@ func Load(o Options) (*Config, error) {
 	for _, s := range l.c.inFileOrder() {
 		l.check(s)
 	}
+	l.c.mirrorID()
 	if zk, ok := l.c.static["zookeeper.connect"]; ok && zk.Value != "" && !o.ZooKeeper {
 		return nil, &ZooKeeperError{zk}
 	}
@@ -159,6 +159,20 @@ func (l *loader) set(s Setting) {
 		l.note(NoteDuplicate, s, "line %d sets it too; this later line counts", old.Line)
 	}
 	l.c.static[s.Name] = s
+}
+
+// mirrorID makes node.id and broker.id stand for each other where only one is set.
+func (c *Config) mirrorID() {
+	node, hasNode := c.static["node.id"]
+	broker, hasBroker := c.static["broker.id"]
+	switch {
+	case hasNode && !hasBroker:
+		node.Name = "broker.id"
+		c.static["broker.id"] = node
+	case hasBroker && !hasNode:
+		broker.Name = "node.id"
+		c.static["node.id"] = broker
+	}
 }
 
 // inFileOrder returns the static settings: those of the file by line, then the others by name.
@@ -304,9 +318,8 @@ func (l *loader) crossCheck() {
 		l.failKey("log.dirs", "at least one log directory must be defined via log.dirs or log.dir")
 	}
 	for _, e := range splitCSV(c.text("max.connections.per.ip.overrides")) {
-		host, count, ok := cutLast(e, ':')
-		if n, err := strconv.Atoi(trim(count)); !ok || host == "" || err != nil || n < 0 {
-			l.failKey("max.connections.per.ip.overrides", "%s is not of the form hostOrAddress:count", e)
+		if err := checkConnectionOverride(e); err != nil {
+			l.failKey("max.connections.per.ip.overrides", "%s", err)
 		}
 	}
 	if len(l.problems) > 0 {
