@@ -221,7 +221,21 @@ func (s *script) show(p *pendingStep) string {
 	if r, ok := p.answer.resp.(*kmsg.JoinGroupResponse); ok && p.as != "" && r.MemberID != "" {
 		s.names[p.as] = r.MemberID
 	}
-	return s.mask(showResponse(p.answer.resp))
+	return sortIndented(s.mask(showResponse(p.answer.resp)))
+}
+
+// sortIndented sorts runs of indented lines, once names stand in them.
+func sortIndented(out string) string {
+	lines := strings.SplitAfter(out, "\n")
+	for i := 0; i < len(lines); i++ {
+		j := i
+		for j < len(lines) && strings.HasPrefix(lines[j], "  ") {
+			j++
+		}
+		slices.Sort(lines[i:j])
+		i = max(i, j-1)
+	}
+	return strings.Join(lines, "")
 }
 
 var memberIDs = regexp.MustCompile(`[\w.]*-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
