@@ -259,6 +259,12 @@ log4j.appender.err.layout.ConversionPattern=[%d] %p %m (%c)%n
 	})
 }
 
+// ToolClassPath is the class path that Apache's command line tools run with.
+func (c *Cache) ToolClassPath(libs string) (string, error) {
+	logging, err := c.quietLogging()
+	return logging + ":" + filepath.Join(libs, "*"), err
+}
+
 func writeProperties(path string, config map[string]string) error {
 	var out bytes.Buffer
 	for _, key := range slices.Sorted(maps.Keys(config)) {

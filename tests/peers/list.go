@@ -62,7 +62,7 @@ func All() []*Peer {
 		{Name: "sarama", Codecs: allCodecs, Headers: true, Timestamps: true, Idempotent: true, open: goClient("sarama")},
 		{Name: "sarama-as-0.8.2", Codecs: codecs2015, NoGroup: true, NoCreate: true, Before: 4, open: goClient("sarama@0.8.2.2")},
 		{Name: "sarama-as-0.10.2", Codecs: noZstd, Timestamps: true, Before: 4, open: goClient("sarama@0.10.2.0")},
-		{Name: "kafka-go", Codecs: allCodecs, Headers: true, Timestamps: true, open: goClient("kafka-go")},
+		{Name: "kafka-go", Codecs: allCodecs, Headers: true, Timestamps: true, BlurNull: true, open: goClient("kafka-go")},
 		{Name: "kafkajs", Codecs: allCodecs, Headers: true, Timestamps: true, Idempotent: true,
 			open: func(c *Cache, addr, logPath string) (Client, error) {
 				dir, err := c.KafkaJS()

@@ -58,19 +58,17 @@ func (f franzGo) produce(topic, codec string, records []record, options map[stri
 	return client.ProduceSync(ctx, sent...).FirstErr()
 }
 
-
 func (f franzGo) consume(group string, topics []string, count int, timeout time.Duration, options map[string]string, put func(record)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	opts := []kgo.Opt{kgo.SeedBrokers(f.bootstrap), kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(65536),
-		kgo.FetchMaxWait(200 * time.Millisecond), kgo.DisableAutoCommit()}
+		kgo.FetchMaxWait(200 * time.Millisecond)}
 	if group != "" {
-		opts = append(opts, kgo.ConsumerGroup(group))
+		opts = append(opts, kgo.ConsumerGroup(group), kgo.DisableAutoCommit())
 	}
 	if options["protocol"] == "consumer" {
-		ctx = context.WithValue(ctx, "opt_in_kafka_next_gen_balancer_beta", true) //nolint:staticcheck // the library's own key
-		opts = append(opts, kgo.WithContext(ctx))
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

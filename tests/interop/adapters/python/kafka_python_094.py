@@ -20,6 +20,7 @@ def produce(topic, codec, records, options):
     producer = Producer(client, codec=codecs[codec], req_acks=acks)
     try:
         client.ensure_topic_exists(topic)
+        topic = topic.encode()
         for at in range(0, len(records), 10):  # ten of one partition make one request
             some = records[at:at + 10]
             for partition in sorted(set(r.partition for r in some)):
@@ -34,13 +35,9 @@ def consume(group, topics, count, timeout, options):
     deadline, seen = time.time() + timeout, 0
     for topic in topics:
         client = KafkaClient(bootstrap)
-        # Its offsets v0 have a group or are not used at all.
-        consumer = SimpleConsumer(client, (group or "unused").encode(), topic.encode(),
-                                  auto_commit=False, fetch_size_bytes=4096, max_buffer_size=None)
+        consumer = SimpleConsumer(client, group, topic, auto_commit=False, max_buffer_size=None)
         consumer.provide_partition_info()
         try:
-            if group is not None:
-                consumer.fetch_last_known_offsets()
             idle = 0
             while seen < count and time.time() < deadline:
                 got = consumer.get_messages(count=100, block=True, timeout=0.5)
