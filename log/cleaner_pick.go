@@ -51,8 +51,7 @@ func assess(log CleanableLog, checkpoint int64, hasCheckpoint bool, nowMs int64)
 		return l, nil
 	}
 	active := segments[len(segments)-1]
-	inactive := segments[:len(segments)-1]
-	dirty := segmentsIn(inactive, l.firstDirtyOffset, math.MaxInt64)
+	dirty := segmentsIn(segments, l.firstDirtyOffset, active.BaseOffset())
 
 	uncleanable := min(log.LastStableOffset(), active.BaseOffset())
 	if lagMs := l.config.MinCompactLag.Milliseconds(); lagMs > 0 {
@@ -71,7 +70,7 @@ func assess(log CleanableLog, checkpoint int64, hasCheckpoint bool, nowMs int64)
 
 	// Only whole segments are compacted.
 	l.firstUncleanableOffset = active.BaseOffset()
-	if rest := segmentsIn(inactive, uncleanable, math.MaxInt64); len(rest) > 0 {
+	if rest := segmentsIn(segments, uncleanable, active.BaseOffset()); len(rest) > 0 {
 		l.firstUncleanableOffset = rest[0].BaseOffset()
 	}
 	l.cleanBytes = totalSize(segmentsIn(segments, -1, l.firstDirtyOffset))
