@@ -254,9 +254,6 @@ func (buf *RecordsBuffer) nextCompressed() error {
 	if n <= 0 || size < 0 {
 		return errRecordSize
 	}
-	if int(size) > buf.maxDecompressed() {
-		return ErrDecompressedSize
-	}
 	whole := n + int(size)
 	if buf.reader.skim && whole > len(buf.window) {
 		return buf.skimLarge(n, int(size))

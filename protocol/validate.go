@@ -122,9 +122,10 @@ type Validator struct {
 	// then the producer's affair. Compacted topics are always read.
 	SkipRecords bool
 
-	buf     RecordsBuffer
-	builder BatchBuilder
-	out     []byte // memory of rewritten batches
+	buf      RecordsBuffer
+	builder  BatchBuilder
+	producer Producer // that the builder is told of
+	out      []byte   // memory of rewritten batches
 
 	// About the call under way.
 	maxTimestamp int64
@@ -459,10 +460,9 @@ func (v *Validator) rewrite(b []byte, set *batchSet, s *ValidateSettings) (Valid
 	opts := v.options(s)
 	opts.Transactional = h.IsTransactional()
 	opts.Control = h.IsControl()
-	var producer Producer
 	if h.HasProducerID() {
-		producer = Producer{ID: h.ProducerID, Epoch: h.ProducerEpoch, BaseSequence: h.BaseSequence}
-		opts.Producer = &producer
+		v.producer = Producer{ID: h.ProducerID, Epoch: h.ProducerEpoch, BaseSequence: h.BaseSequence}
+		opts.Producer = &v.producer
 	}
 	v.builder.Reset(v.out[:0], opts)
 	if err := v.walk(b, h, s, true); err != nil {
