@@ -74,8 +74,7 @@ func (t *timers) setLocked() {
 		return
 	}
 	t.setTo = first
-	// The core's milliseconds are rounded down; one more makes sure that the time has come.
-	d := max(time.Duration(first-t.instant().monotonicMs), 0)*time.Millisecond + time.Millisecond
+	d := max(time.Duration(first-t.instant().monotonicMs), 0) * time.Millisecond
 	if t.timer == nil {
 		t.timer = t.after(d, t.run)
 	} else {
