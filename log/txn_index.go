@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -76,14 +77,16 @@ func ParseTxnIndex(b []byte) ([]AbortedTxn, error) {
 // records are told of them. Most segments have none and then have no file; such a
 // segment needs no TransactionIndex either.
 //
-// The file is opened for each use: aborts are rare, and an index read again is in the
-// page cache. Any goroutine may collect; the log's lock guards the rest.
+// The file is opened for each use: aborts are rare, and an index that is read again is in
+// the page cache. Any goroutine may collect; the log's lock guards the methods that
+// change something.
 type TransactionIndex struct {
 	fs FS
 
-	mu         sync.Mutex
-	path       string
-	size       int64 // whole entries in the file; -1 until it has been looked at
+	mu   sync.Mutex
+	path string // also guarded by the log's lock, for writing
+
+	size       int64 // of the entries in the file; -1 until it has been looked at
 	lastOffset int64 // of the newest entry, or -1
 }
 
@@ -106,24 +109,40 @@ func (x *TransactionIndex) SetPath(path string) {
 	x.path = path
 }
 
-// load reads the file and notes its size and newest entry.
-func (x *TransactionIndex) load() ([]AbortedTxn, error) {
-	x.mu.Lock()
-	path := x.path
-	x.mu.Unlock()
-	b, err := readFile(x.fs, path, maxTxnIndexSize)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read transaction index: %w", err)
+// each calls fn for the entries in order until it returns false. There are none if there
+// is no file, and a cut-off one at the end does not count.
+func (x *TransactionIndex) each(fn func(AbortedTxn) bool) error {
+	path := x.Path()
+	f, err := x.fs.OpenFile(path, os.O_RDONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	txns, err := ParseTxnIndex(b)
 	if err != nil {
-		return nil, fmt.Errorf("read transaction index %s: %w", path, err)
+		return fmt.Errorf("read transaction index: %w", err)
 	}
-	return txns, nil
+	defer f.Close()
+	b := make([]byte, 60*abortedTxnSize)
+	for position := int64(0); ; {
+		n, err := f.ReadAt(b, position)
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read transaction index: %w", err)
+		}
+		whole := n - n%abortedTxnSize
+		for entry := range slices.Chunk(b[:whole], abortedTxnSize) {
+			t, err := parseAbortedTxn(entry)
+			if err != nil {
+				return fmt.Errorf("read transaction index %s: %w", path, err)
+			}
+			if !fn(t) {
+				return nil
+			}
+		}
+		if n < len(b) {
+			return nil
+		}
+		position += int64(whole)
+	}
 }
-
-// A segment of 2 GiB cannot hold more markers than this many bytes of entries.
-const maxTxnIndexSize = 1 << 30
 
 // Append adds an aborted transaction. Its last offset must be above all before.
 func (x *TransactionIndex) Append(t AbortedTxn) error {
@@ -150,88 +169,84 @@ func (x *TransactionIndex) learnEnd() error {
 	if x.size >= 0 {
 		return nil
 	}
-	txns, err := x.load()
-	if err != nil {
-		return err
+	size, lastOffset := int64(0), int64(-1)
+	err := x.each(func(t AbortedTxn) bool {
+		size, lastOffset = size+abortedTxnSize, t.LastOffset
+		return true
+	})
+	if err == nil {
+		x.size, x.lastOffset = size, lastOffset
 	}
-	x.noteEnd(txns)
-	return nil
-}
-
-func (x *TransactionIndex) noteEnd(txns []AbortedTxn) {
-	x.size, x.lastOffset = int64(len(txns))*abortedTxnSize, -1
-	if len(txns) > 0 {
-		x.lastOffset = txns[len(txns)-1].LastOffset
-	}
+	return err
 }
 
 // All returns all entries.
-func (x *TransactionIndex) All() ([]AbortedTxn, error) { return x.load() }
+func (x *TransactionIndex) All() ([]AbortedTxn, error) {
+	var all []AbortedTxn
+	err := x.each(func(t AbortedTxn) bool {
+		all = append(all, t)
+		return true
+	})
+	return all, err
+}
 
 // CollectAbortedTxns appends to dst the transactions that overlap the offsets from
 // fetchOffset up to, not including, upperBound. It says whether the search is done: no
 // later segment can have more of them.
 func (x *TransactionIndex) CollectAbortedTxns(dst []AbortedTxn, fetchOffset, upperBound int64) (_ []AbortedTxn, done bool, err error) {
-	txns, err := x.load()
-	if err != nil {
-		return dst, false, err
-	}
-	for _, t := range txns {
+	err = x.each(func(t AbortedTxn) bool {
 		if t.LastOffset >= fetchOffset && t.FirstOffset < upperBound {
 			dst = append(dst, t)
 		}
-		if t.LastStableOffset >= upperBound {
-			return dst, true, nil
-		}
-	}
-	return dst, false, nil
+		done = t.LastStableOffset >= upperBound
+		return !done
+	})
+	return dst, done, err
 }
 
 // TruncateTo removes the transactions whose markers are at or after offset.
 func (x *TransactionIndex) TruncateTo(offset int64) error {
-	txns, err := x.load()
-	if err != nil {
+	size, lastOffset, above := int64(0), int64(-1), false
+	err := x.each(func(t AbortedTxn) bool {
+		if above = t.LastOffset >= offset; above {
+			return false
+		}
+		size, lastOffset = size+abortedTxnSize, t.LastOffset
+		return true
+	})
+	if err != nil || !above {
 		return err
 	}
-	keep := slices.IndexFunc(txns, func(t AbortedTxn) bool { return t.LastOffset >= offset })
-	if keep < 0 {
-		return nil
-	}
-	return x.truncate(txns[:keep])
+	return x.truncate(size, lastOffset)
 }
 
 // Reset removes all transactions.
-func (x *TransactionIndex) Reset() error { return x.truncate(nil) }
+func (x *TransactionIndex) Reset() error { return x.truncate(0, -1) }
 
-func (x *TransactionIndex) truncate(keep []AbortedTxn) error {
+func (x *TransactionIndex) truncate(size, lastOffset int64) error {
 	f, err := x.fs.OpenFile(x.path, os.O_WRONLY, 0o644)
-	if errors.Is(err, os.ErrNotExist) {
-		x.noteEnd(nil)
-		return nil
-	}
 	if err == nil {
-		err = errors.Join(f.Truncate(int64(len(keep))*abortedTxnSize), f.Close())
+		err = errors.Join(f.Truncate(size), f.Close())
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("truncate transaction index: %w", err)
 	}
-	x.noteEnd(keep)
+	x.size, x.lastOffset = size, lastOffset
 	return nil
 }
 
 // SanityCheck reads the file of a segment that begins at baseOffset and reports what
 // cannot be: [ErrCorruptTxnIndex].
 func (x *TransactionIndex) SanityCheck(baseOffset int64) error {
-	txns, err := x.load()
-	if err != nil {
-		return err
-	}
-	for _, t := range txns {
+	var corrupt error
+	err := x.each(func(t AbortedTxn) bool {
 		if t.LastOffset < baseOffset {
-			return fmt.Errorf("%w: %s: last offset %d of a transaction is below the segment's base offset %d", ErrCorruptTxnIndex, x.path, t.LastOffset, baseOffset)
+			corrupt = fmt.Errorf("%w: %s: last offset %d of a transaction is below the segment's base offset %d",
+				ErrCorruptTxnIndex, x.path, t.LastOffset, baseOffset)
 		}
-	}
-	return nil
+		return corrupt == nil
+	})
+	return errors.Join(err, corrupt)
 }
 
 // Flush makes the file durable, if there is one.
