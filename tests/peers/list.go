@@ -53,7 +53,7 @@ func All() []*Peer {
 				program, err := c.Kcat()
 				return kcatClient{program, addr}, err
 			}},
-		{Name: "kafka-python-0.9.4", Short: true, Codecs: codecs2015, NoCreate: true, OwnOffsets: true, Before: 4,
+		{Name: "kafka-python-0.9.4", Short: true, Codecs: codecs2015, NoCreate: true, NoNullValue: true, OwnOffsets: true, Before: 4,
 			open: python("kafka_python_094.py", (*Cache).KafkaPythonOld)},
 		{Name: "kafka-python-3.0", Short: true, Codecs: allCodecs, Headers: true, Timestamps: true, Idempotent: true,
 			open: python("kafka_python.py", (*Cache).KafkaPython)},

@@ -36,6 +36,8 @@ def consume(group, topics, count, timeout, options):
         if group is None:
             consumer.assign([TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t)])
         else:
+            for topic in topics:  # or its assignor may find that it knows no partitions
+                consumer.partitions_for_topic(topic)
             consumer.subscribe(topics)
         deadline, seen = time.time() + timeout, 0
         while seen < count:
