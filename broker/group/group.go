@@ -110,7 +110,17 @@ type pendingOffset struct {
 	offsetAndMetadata
 	position int64  // of the record among all of the partition
 	write    *write // until it has been appended
+	ended    ending // of the transaction, if that came while the append was under way
 }
+
+// ending is how a transaction ended.
+type ending int8
+
+const (
+	notEnded ending = iota
+	endedCommitted
+	endedAborted
+)
 
 // committed is an offset that counts. position orders it against offsets of transactions,
 // which count from their commit on but stand in the log before it.
@@ -152,9 +162,9 @@ type group struct {
 	subscribedKnown bool
 
 	offsets        map[partitionKey]committed
-	pendingCommits map[partitionKey]int                     // commits being written
-	transactions   map[int64]map[partitionKey]pendingOffset // by producer id
-	writes         int                                      // unfinished writes that will touch this group
+	pendingCommits map[partitionKey]int                       // commits being written
+	transactions   map[int64]map[partitionKey][]pendingOffset // by producer id; several while some are being written, oldest first
+	writes         int                                        // unfinished writes that will touch this group
 }
 
 func (g *group) member(id string) *member { return g.byID[id] }

@@ -84,9 +84,9 @@ func (l *loader) offset(key *recordKey, value []byte, producerID int64) error {
 	if value == nil {
 		if g := c.groups[string(key.group)]; g != nil {
 			if producerID >= 0 {
-				c.forgetPending(g, producerID, p)
+				c.keepPending(g, producerID, p, nil)
 			} else {
-				delete(g.offsets, p)
+				c.dropOffset(g, p, c.position)
 			}
 		}
 		return nil

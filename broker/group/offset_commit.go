@@ -219,14 +219,7 @@ func (c *core) commitPending(g *group, w *write, e *commitEvent) {
 			if o.code != protocol.None {
 				continue
 			}
-			if p, ok := g.transactions[producerID][o.partition]; ok && p.write == w {
-				if standsInLog(code) {
-					p.write = nil
-					g.transactions[producerID][o.partition] = p
-				} else {
-					c.forgetPending(g, producerID, o.partition)
-				}
-			}
+			c.pendingWritten(g, producerID, o.partition, w, standsInLog(code))
 			o.code = commitWriteCode(code)
 		}
 		c.reply(done)

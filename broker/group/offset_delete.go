@@ -1,6 +1,8 @@
 package group
 
 import (
+	"slices"
+
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
@@ -182,8 +184,8 @@ func (c *core) dropOffset(g *group, p partitionKey, position int64) {
 		g.offsets = nil
 	}
 	for producerID, offsets := range g.transactions {
-		if o, ok := offsets[p]; ok && o.position < position {
-			c.forgetPending(g, producerID, p)
+		if list, ok := offsets[p]; ok {
+			c.keepPending(g, producerID, p, slices.DeleteFunc(list, func(o pendingOffset) bool { return o.position < position }))
 		}
 	}
 }
