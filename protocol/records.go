@@ -320,40 +320,98 @@ var (
 //	key length      varint, -1 is null; key
 //	value length    varint, -1 is null; value
 //	header count    varint; per header key length, key, value length (-1 is null), value
+//
+// Every record of every produced batch passes here. The compiler does not inline uvarint,
+// so its frequent case, a single byte, is written out.
 func (buf *RecordsBuffer) parseRecord(b []byte) (int, error) {
-	size, n := varint(b)
-	if n <= 0 || size < 1 {
+	size, n := uint32(0), 1
+	if len(b) > 0 && b[0] < 0x80 {
+		size = uint32(b[0])
+	} else {
+		size, n = longUvarint(b)
+	}
+	if n == 0 || size&1 != 0 || size < 2 {
 		return 0, errRecordSize
 	}
-	if int(size) > len(b)-n {
+	body := int(size >> 1)
+	if body > len(b)-n {
 		return 0, errRecordShort
 	}
-	whole := n + int(size)
+	whole := n + body
 	b = b[n:whole]
 
 	rec := &buf.record
 	rec.Attributes = int8(b[0])
 	b = b[1:]
-	timestampDelta, n := varlong(b)
-	if n <= 0 {
+	var timestampDelta uint64
+	n = 1
+	if len(b) > 0 && b[0] < 0x80 {
+		timestampDelta = uint64(b[0])
+	} else {
+		timestampDelta, n = longUvarlong(b)
+	}
+	if n == 0 {
 		return 0, errRecordShort
 	}
 	b = b[n:]
-	offsetDelta, n := varint(b)
-	if n <= 0 {
+	var offsetDelta uint32
+	n = 1
+	if len(b) > 0 && b[0] < 0x80 {
+		offsetDelta = uint32(b[0])
+	} else {
+		offsetDelta, n = longUvarint(b)
+	}
+	if n == 0 {
 		return 0, errRecordShort
 	}
 	b = b[n:]
-	buf.place(timestampDelta, offsetDelta, whole)
+	buf.place(zigzag64(timestampDelta), zigzag(offsetDelta), whole)
 
-	var ok bool
-	if rec.Key, b, ok = varbytes(b); !ok {
+	// varbytes, twice, by hand.
+	var keySize uint32
+	n = 1
+	if len(b) > 0 && b[0] < 0x80 {
+		keySize = uint32(b[0])
+	} else {
+		keySize, n = longUvarint(b)
+	}
+	if n == 0 {
 		return 0, errRecordShort
 	}
-	if rec.Value, b, ok = varbytes(b); !ok {
+	b = b[n:]
+	if keySize&1 != 0 {
+		rec.Key = nil
+	} else {
+		if int(keySize>>1) > len(b) {
+			return 0, errRecordShort
+		}
+		rec.Key = b[: keySize>>1 : keySize>>1]
+		b = b[keySize>>1:]
+	}
+	var valueSize uint32
+	n = 1
+	if len(b) > 0 && b[0] < 0x80 {
+		valueSize = uint32(b[0])
+	} else {
+		valueSize, n = longUvarint(b)
+	}
+	if n == 0 {
 		return 0, errRecordShort
 	}
-	rec.Headers = nil
+	b = b[n:]
+	if valueSize&1 != 0 {
+		rec.Value = nil
+	} else {
+		if int(valueSize>>1) > len(b) {
+			return 0, errRecordShort
+		}
+		rec.Value = b[: valueSize>>1 : valueSize>>1]
+		b = b[valueSize>>1:]
+	}
+
+	if rec.Headers != nil {
+		rec.Headers = nil
+	}
 	if len(b) == 1 && b[0] == 0 {
 		return whole, nil
 	}
@@ -448,8 +506,8 @@ func (buf *RecordsBuffer) skimLarge(n, size int) error {
 		return errRecordShort
 	}
 	rec.Attributes = int8(buf.reader.rest[0])
-	timestampDelta, n := varlong(buf.reader.rest[1:])
-	if n <= 0 {
+	timestampDelta, n := uvarlong(buf.reader.rest[1:])
+	if n == 0 {
 		return errRecordShort
 	}
 	buf.reader.rest = buf.reader.rest[1+n:]
@@ -458,7 +516,7 @@ func (buf *RecordsBuffer) skimLarge(n, size int) error {
 	if err != nil {
 		return err
 	}
-	buf.place(timestampDelta, offsetDelta, size)
+	buf.place(zigzag64(timestampDelta), offsetDelta, size)
 	rec.Key, rec.Value, rec.Headers = nil, nil, nil
 	for i := range 2 {
 		length, err := field()

@@ -9,33 +9,55 @@ const (
 // varint reads a 32-bit varint from the start of b. The size is 0 if b ends within it
 // or it is too long.
 func varint(b []byte) (v int32, size int) {
+	u, n := uvarint(b)
+	return zigzag(u), n
+}
+
+// uvarint reads a varint before its zigzag decoding.
+func uvarint(b []byte) (u uint32, size int) {
 	if len(b) > 0 && b[0] < 0x80 {
-		return int32(b[0]>>1) ^ -int32(b[0]&1), 1
+		return uint32(b[0]), 1
 	}
-	var u uint32
+	return longUvarint(b)
+}
+
+func longUvarint(b []byte) (u uint32, size int) {
+	if len(b) > 1 && b[1] < 0x80 {
+		return uint32(b[0]&0x7f) | uint32(b[1])<<7, 2
+	}
 	for i, c := range b[:min(len(b), maxVarintBytes)] {
 		u |= uint32(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			return int32(u>>1) ^ -int32(u&1), i + 1
+			return u, i + 1
 		}
 	}
 	return 0, 0
 }
 
-// varlong reads a 64-bit varint as varint does a 32-bit one.
-func varlong(b []byte) (v int64, size int) {
+func zigzag(u uint32) int32 { return int32(u>>1) ^ -int32(u&1) }
+
+// uvarlong reads a 64-bit varint as uvarint does a 32-bit one.
+func uvarlong(b []byte) (u uint64, size int) {
 	if len(b) > 0 && b[0] < 0x80 {
-		return int64(b[0]>>1) ^ -int64(b[0]&1), 1
+		return uint64(b[0]), 1
 	}
-	var u uint64
+	return longUvarlong(b)
+}
+
+func longUvarlong(b []byte) (u uint64, size int) {
+	if len(b) > 1 && b[1] < 0x80 {
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+	}
 	for i, c := range b[:min(len(b), maxVarlongBytes)] {
 		u |= uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), i + 1
+			return u, i + 1
 		}
 	}
 	return 0, 0
 }
+
+func zigzag64(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 
 // varbytes reads bytes with a varint length before them, of which -1 (any negative one,
 // as in Java) is null.
