@@ -265,6 +265,8 @@ func (l *loader) tell(k *Key, s Setting) {
 		return
 	}
 	switch {
+	case k.Release == ReleaseOld && k.Tier == TierHonoured && l.c.IsSet("listeners"):
+		l.note(NoteRemoved, s, "Kafka 3.0 removed this key; it has no effect beside listeners")
 	case k.Release == ReleaseOld && k.Tier == TierHonoured:
 		l.note(NoteRemoved, s, "Kafka 3.0 removed this key; it is honoured here because listeners is not set. Write listeners and advertised.listeners instead")
 	case k.Tier == TierAbandoned:

@@ -112,3 +112,27 @@ func (n Note) String() string {
 	}
 	return s
 }
+
+// Collapse joins the notes that say only "not yet effective" into one, and those that say
+// only "no effect here" into another, so that a stock file does not fill the log.
+func Collapse(notes []Note) []Note {
+	var out []Note
+	for _, kind := range []NoteKind{NoteNotYet, NoteNoEffect} {
+		var names []string
+		message := ""
+		for _, n := range notes {
+			if n.Kind == kind {
+				names, message = append(names, n.Name), n.Message
+			}
+		}
+		if len(names) > 0 {
+			out = append(out, Note{Kind: kind, Message: "accepted, but " + message + ": " + strings.Join(names, ", ")})
+		}
+	}
+	for _, n := range notes {
+		if n.Warn() {
+			out = append(out, n)
+		}
+	}
+	return out
+}

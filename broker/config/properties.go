@@ -75,10 +75,10 @@ func (r *lineReader) next() (text []byte, at int, ok bool) {
 			}
 			text = append(text, more...)
 		}
-		if len(text) == 0 {
+		if len(text) == 0 && !continued {
 			continue
 		}
-		return text, at, true
+		return text, at, true // a lone backslash at the very end is an empty entry
 	}
 	return nil, 0, false
 }
