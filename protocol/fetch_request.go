@@ -164,6 +164,8 @@ func (r *FetchRequest) decodePartition(b *Reader, p *FetchPartition) {
 			p.ReplicaDirectoryID = value.UUID()
 		case tag == 1 && r.Version >= 18:
 			p.HighWatermark = value.Int64()
+		case tag <= 1: // newer than the version, which Apache refuses
+			b.fail(ErrMalformed)
 		default:
 			continue
 		}
@@ -207,6 +209,8 @@ func (r *FetchRequest) decodeTags(b *Reader) {
 			r.ReplicaID = value.Int32()
 			r.ReplicaEpoch = value.Int64()
 			value.SkipTags()
+		case tag == 1: // newer than the version, which Apache refuses
+			b.fail(ErrMalformed)
 		default:
 			continue
 		}

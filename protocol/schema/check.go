@@ -9,14 +9,15 @@ import (
 
 // Why Check refuses a body. A FieldError wraps them.
 var (
-	ErrVersion   = errors.New("version is not served")
-	ErrTruncated = errors.New("body ends before the value does")
-	ErrCount     = errors.New("count exceeds what the body can hold")
-	ErrNull      = errors.New("null is not allowed")
-	ErrVarint    = errors.New("variable-length integer is too long")
-	ErrLength    = errors.New("length is impossible")
-	ErrTag       = errors.New("tag is of impossible number or size")
-	ErrMemory    = errors.New("decoded request exceeds the memory limit")
+	ErrVersion    = errors.New("version is not served")
+	ErrTruncated  = errors.New("body ends before the value does")
+	ErrCount      = errors.New("count exceeds what the body can hold")
+	ErrNull       = errors.New("null is not allowed")
+	ErrVarint     = errors.New("variable-length integer is too long")
+	ErrLength     = errors.New("length is impossible")
+	ErrTag        = errors.New("tagged field is not of the size it declares")
+	ErrTagVersion = errors.New("tagged field is newer than the version")
+	ErrMemory     = errors.New("decoded request exceeds the memory limit")
 )
 
 // FieldError says which field of which message Check stumbled over.
@@ -54,13 +55,13 @@ type Estimate struct {
 // time linear in the body's size whatever the counts in it claim.
 //
 // It is as strict as Apache's decoders: every count and length must fit into the bytes
-// that are left, null must be allowed where it stands. It is stricter in what
-// no client sends: a known tagged field must fill exactly the size it declares, even in
-// a version older than the field; a length or tag count of 2^31 and more is refused where
-// Apache takes it for negative; a nullable struct is marked with -1 or something not
-// negative. It is as lenient in two:
-// tags may come in any order and more than once, and bytes behind the last field are
-// only counted.
+// that are left, null must be allowed where it stands, a tagged field must not be newer
+// than the version, while unknown tags are skipped. It is stricter in what no client
+// sends: a known tagged field must fill exactly the size it declares, which Apache does
+// not look at; a length or tag count of 2^31 and more is refused where Apache takes it for
+// negative, and a variable-length integer of more than 32 bits where Apache drops the
+// rest; a nullable struct is marked with -1 or something not negative. Like Apache it
+// takes tags in any order and more than once, and only counts bytes behind the last field.
 func Check(key, version int16, body []byte, limits Limits) (Estimate, error) {
 	api := Lookup(key)
 	if api == nil || version < api.Min || version > api.Max {
@@ -78,7 +79,6 @@ func CheckResponse(key, version int16, body []byte) (trailingBytes int, err erro
 		return 0, versionError(key, version)
 	}
 	w := newWalker(&api.Response, version, body, Limits{})
-	w.response = true
 	e, err := w.message(&api.Response)
 	return e.TrailingBytes, err
 }
@@ -97,7 +97,6 @@ type walker struct {
 	pos      int
 	version  int16
 	flexible bool
-	response bool
 
 	memory, memoryMax int
 
@@ -114,9 +113,8 @@ func newWalker(m *Message, version int16, body []byte, limits Limits) walker {
 }
 
 func (w *walker) message(m *Message) (Estimate, error) {
-	version := w.version // tags may leave another one behind
 	if !w.allocate(int(m.GoSize)) || !w.fields(m.Fields) {
-		return Estimate{}, &FieldError{Message: m.Name, Version: version, Field: w.field, Pos: w.pos, Err: w.err}
+		return Estimate{}, &FieldError{Message: m.Name, Version: w.version, Field: w.field, Pos: w.pos, Err: w.err}
 	}
 	return Estimate{MemoryBytes: w.memory, TrailingBytes: w.remaining()}, nil
 }
@@ -245,21 +243,22 @@ func (w *walker) tags(fields []Field) bool {
 			return w.fail(nil, ErrTag)
 		}
 		f := taggedField(fields, number)
-		if f == nil || w.response && !f.Tagged.Contain(w.version) {
+		if f == nil {
 			unknown++
 			w.pos += int(size)
 			continue
 		}
+		if !f.Tagged.Contain(w.version) {
+			return w.fail(f, ErrTagVersion)
+		}
 		// The field must end where its size says. Cut the body there for a moment, so
-		// that no count inside can reach beyond. kmsg writes and reads tagged fields
-		// without regard to the version, so we walk one that comes early as the first
-		// version that has it.
-		whole, end, version := w.body, w.pos+int(size), w.version
-		w.body, w.version = whole[:end], max(version, int16(f.Tagged.First))
+		// that no count inside can reach beyond.
+		whole, end := w.body, w.pos+int(size)
+		w.body = whole[:end]
 		if !w.value(f) {
 			return false
 		}
-		w.body, w.version = whole, version
+		w.body = whole
 		if w.pos != end {
 			return w.fail(f, ErrTag)
 		}

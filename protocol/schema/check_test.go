@@ -51,7 +51,7 @@ func TestCheckRefuses(t *testing.T) {
 		{"a tag size beyond the end", 18, 3, "01 01 01 05 07", ErrTag},
 		{"a known tag longer than its content", 1, 12, "ffffffff 00000000 00000000 00000000 00 00000000 ffffffff 01 01 01 01 00 02 01 00", ErrTag},
 		{"a known tag shorter than its content", 1, 12, "ffffffff 00000000 00000000 00000000 00 00000000 ffffffff 01 01 01 01 00 01 02 61", ErrTruncated},
-		{"a bad tagged field before its version", 1, 12, "ffffffff 00000000 00000000 00000000 00 00000000 ffffffff 01 01 01 01 01 01 00", ErrTruncated},
+		{"a tagged field before its version", 1, 12, "ffffffff 00000000 00000000 00000000 00 00000000 ffffffff 01 01 01 01 01 0d 00000001 0000000000000002 00", ErrTagVersion},
 		{"a cursor marked with -2", 75, 0, "01 00000001 fe 00", ErrLength},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

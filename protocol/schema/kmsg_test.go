@@ -42,8 +42,12 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	case reflect.String:
 		v.SetString(strings.Repeat("x", r.IntN(8)))
 	case reflect.Array:
+		zero := r.IntN(2) == 0
 		for i := range v.Len() {
 			v.Index(i).SetUint(uint64(r.Uint32N(256)))
+		}
+		if zero {
+			v.SetZero()
 		}
 	case reflect.Slice:
 		n := r.IntN(4) - 1
@@ -74,11 +78,28 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 	}
 }
 
+// randomMessage encodes m with random fields. kmsg writes tagged fields without regard to
+// the version, which neither Apache nor we accept: such messages are not returned.
 func randomMessage(r *rand.Rand, m versioned, version int16) []byte {
-	v := reflect.ValueOf(m).Elem()
-	fill(r, v, 0)
-	m.SetVersion(version)
-	return m.AppendTo(nil)
+	for try := 0; ; try++ {
+		if try == 100 {
+			m = fresh(m, version)
+			reflect.ValueOf(m).MethodByName("Default").Call(nil)
+		} else {
+			fill(r, reflect.ValueOf(m).Elem(), 0)
+		}
+		m.SetVersion(version)
+		body := m.AppendTo(nil)
+		var err error
+		if req, ok := m.(kmsg.Request); ok {
+			_, err = schema.Check(req.Key(), version, body, schema.Limits{})
+		} else {
+			_, err = schema.CheckResponse(m.(kmsg.Response).Key(), version, body)
+		}
+		if !errors.Is(err, schema.ErrTagVersion) {
+			return body
+		}
+	}
 }
 
 // fresh is an empty message of the type of m.
