@@ -253,6 +253,9 @@ func TestALyingLengthTakesNoMemory(t *testing.T) {
 }
 
 func TestWalkingAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools forget at random under the race detector")
+	}
 	for _, codec := range allCodecs() {
 		b := testBatch(t, codec, 100, 300)
 		h, _ := ParseRecordBatch(b)

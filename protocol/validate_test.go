@@ -243,6 +243,9 @@ func TestAssignMovesAValidatedBatch(t *testing.T) {
 }
 
 func TestInPlaceValidationAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools forget at random under the race detector")
+	}
 	for _, codec := range allCodecs() {
 		for _, typ := range []TimestampType{CreateTime, LogAppendTime} {
 			original := testBatch(t, codec, 100, 200)
@@ -264,6 +267,9 @@ func TestInPlaceValidationAllocatesNothing(t *testing.T) {
 }
 
 func TestRewritingReusesItsMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools forget at random under the race detector")
+	}
 	b := testBatch(t, CodecGzip, 100, 200)
 	var v Validator
 	s := clientSettings()

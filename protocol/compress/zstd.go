@@ -62,7 +62,11 @@ func (r *Reader) startZstd() error {
 	if h.FrameContentSize/maxZstdRatio > uint64(len(r.src)) {
 		return errZstdSize
 	}
-	if max(h.WindowSize, h.FrameContentSize) > zstdWindow {
+	window := h.WindowSize
+	if h.SingleSegment {
+		window = h.FrameContentSize
+	}
+	if window > zstdWindow {
 		return r.zstdWhole(&zstdLarge, zstdMaxWindow)
 	}
 	err := r.zstdWhole(&zstdWhole, zstdWindow)
