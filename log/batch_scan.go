@@ -47,31 +47,36 @@ func (e *CorruptBatchError) Unwrap() []error { return []error{protocol.ErrCorrup
 // parseBatchHeader reads the header at the start of b, which lies at pos in its file.
 // b holds headerPeekSize bytes unless the file ends before.
 func parseBatchHeader(b []byte, pos int64) (batchHeader, error) {
+	h, _, err := parseFullHeader(b, pos)
+	return h, err
+}
+
+// parseFullHeader is parseBatchHeader; it also returns all of a magic 2 header.
+func parseFullHeader(b []byte, pos int64) (h batchHeader, full protocol.RecordBatch, err error) {
 	base, magic, size, err := protocol.PeekBatch(b)
 	if err != nil {
-		return batchHeader{}, err
+		return h, full, err
 	}
-	h := batchHeader{pos: pos, size: int64(size), baseOffset: base, lastOffset: base, maxTime: -1, epoch: -1, magic: magic}
+	h = batchHeader{pos: pos, size: int64(size), baseOffset: base, lastOffset: base, maxTime: -1, epoch: -1, magic: magic}
 	switch magic {
 	case 0:
 	case 1:
 		if len(b) < legacyTimestampPos+8 {
-			return batchHeader{}, protocol.ErrBatchTruncated
+			return h, full, protocol.ErrBatchTruncated
 		}
 		h.maxTime = int64(binary.BigEndian.Uint64(b[legacyTimestampPos:]))
 	case 2:
-		full, err := protocol.ParseRecordBatch(b)
-		if err != nil {
-			return batchHeader{}, err
+		if full, err = protocol.ParseRecordBatch(b); err != nil {
+			return h, full, err
 		}
 		h.lastOffset, h.maxTime, h.epoch = full.LastOffset(), full.MaxTimestamp, full.LeaderEpoch
 	default:
-		return batchHeader{}, fmt.Errorf("%w: %d", protocol.ErrBatchMagic, magic)
+		return h, full, fmt.Errorf("%w: %d", protocol.ErrBatchMagic, magic)
 	}
 	if base < 0 || h.lastOffset < base {
-		return batchHeader{}, fmt.Errorf("%w: offsets %d to %d", protocol.ErrBatchLength, base, h.lastOffset)
+		return h, full, fmt.Errorf("%w: offsets %d to %d", protocol.ErrBatchLength, base, h.lastOffset)
 	}
-	return h, nil
+	return h, full, nil
 }
 
 // batchScanner walks the headers of a segment's file. It reads a window at a time and
@@ -85,6 +90,7 @@ type batchScanner struct {
 	at     int64 // place of the window in the file
 	filled int
 	header batchHeader
+	batch  protocol.RecordBatch // the whole header, if header.magic is 2
 }
 
 // reset starts a walk at pos, which is where a batch begins, up to end.
@@ -102,14 +108,14 @@ func (s *batchScanner) scan() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := parseBatchHeader(b, s.next)
+	h, full, err := parseFullHeader(b, s.next)
 	if err == nil && h.end() > s.end {
 		err = protocol.ErrBatchTruncated
 	}
 	if err != nil {
 		return false, &CorruptBatchError{Path: s.path, Pos: s.next, Err: err}
 	}
-	s.header, s.next = h, h.end()
+	s.header, s.batch, s.next = h, full, h.end()
 	return true, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
@@ -59,3 +61,14 @@ func (e *StorageError) Error() string {
 
 // Unwrap returns KAFKA_STORAGE_ERROR and the cause.
 func (e *StorageError) Unwrap() []error { return []error{protocol.ErrKafkaStorageError, e.Err} }
+
+// isDiskError says whether the system reports that a disk or file system does not work,
+// rather than that something about one file is wrong.
+func isDiskError(err error) bool {
+	for _, code := range []error{unix.EIO, unix.EROFS, unix.ENOSPC, unix.EDQUOT, unix.ESTALE, unix.ENODEV, unix.ENXIO, unix.EMFILE, unix.ENFILE} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}

@@ -24,7 +24,7 @@ type FS interface {
 	// SyncDir makes the creations, renames and removals in a directory durable.
 	SyncDir(name string) error
 	// Lock takes an exclusive lock on the file, creating it if needed, and fails at once
-	// if another process holds it. Closing the returned closer releases the lock.
+	// with EWOULDBLOCK if somebody else holds it. Closing the closer releases the lock.
 	Lock(name string) (io.Closer, error)
 }
 
@@ -91,6 +91,17 @@ func (OS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 // ReadDir implements [FS].
 func (OS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 
+// SyncAll makes everything in the file system that holds name durable, which is faster
+// than syncing very many files of it one by one.
+func (OS) SyncAll(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
 // SyncDir implements [FS].
 func (OS) SyncDir(name string) error {
 	d, err := os.Open(name)
@@ -119,6 +130,9 @@ func (OS) Lock(name string) (io.Closer, error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock); err != nil {
 		f.Close()
+		if err == unix.EACCES {
+			err = unix.EWOULDBLOCK // POSIX lets either say that somebody else has it
+		}
 		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
 	return f, nil

@@ -2,9 +2,21 @@ package log
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/barnabas-broker/barnabas/protocol"
 )
@@ -15,25 +27,78 @@ type ManagerOptions struct {
 	Dirs          []string                   // log.dirs; at least one
 	Config        *Config                    // of topics without settings of their own; DefaultConfig()
 	ConfigOf      func(topic string) *Config // of the topics found at the start; nil or a nil answer means Config
-	ClusterID     string                     // written to and checked against meta.properties; "" takes what is there
-	NodeID        int32                      // the same
-	ProducerState *ProducerStateConfig
+	ClusterID     string                     // checked against meta.properties and written to it; "" takes what is there, or a new one
+	NodeID        int32                      // the same; negative takes what is there, or 0
+	ProducerState *ProducerStateConfig       // producer ids expire after a day
 
-	RecoveryThreads           int           // num.recovery.threads.per.data.dir; as many as there are processors
-	RetentionInterval         time.Duration // log.retention.check.interval.ms; 5 min
-	FlushCheckInterval        time.Duration // log.flush.scheduler.interval.ms; Forever
-	CheckpointInterval        time.Duration // log.flush.offset.checkpoint.interval.ms; 1 min
-	StartCheckpointInterval   time.Duration // log.flush.start.offset.checkpoint.interval.ms; 1 min
-	WatermarkInterval         time.Duration // replica.high.watermark.checkpoint.interval.ms; 5 s
-	ProducerExpirationCheck   time.Duration // producer.id.expiration.check.interval.ms; 10 min
-	MaxOpenSegments           int           // segments kept open at a time, over all logs; 1000
-	NoBackground              bool          // tests call the Run… methods themselves
-	OnDirFailure              func(dir string, err error)
-	OnLogStartOffsetIncreased func(l *Log) // by retention; called without locks
+	RecoveryThreads         int           // num.recovery.threads.per.data.dir; as many as there are processors
+	RetentionInterval       time.Duration // log.retention.check.interval.ms; 5 min
+	FlushCheckInterval      time.Duration // log.flush.scheduler.interval.ms; Forever
+	CheckpointInterval      time.Duration // log.flush.offset.checkpoint.interval.ms; 1 min
+	StartCheckpointInterval time.Duration // log.flush.start.offset.checkpoint.interval.ms; 1 min
+	WatermarkInterval       time.Duration // replica.high.watermark.checkpoint.interval.ms; 5 s
+	ProgressInterval        time.Duration // between two notes of what need not be recovered after a kill; 1 s
+	ProducerExpirationCheck time.Duration // producer.id.expiration.check.interval.ms; 10 min
+	MaxOpenSegments         int           // segments kept open at a time, over all logs; half the descriptors allowed, at most 8192
+	NoBackground            bool          // tests call the Run… methods themselves
+	OnDirFailure            func(dir string, err error)
 
-	FS     FS               // the operating system's files
-	Now    func() time.Time // time.Now
-	Logger *slog.Logger     // discards
+	FS     FS                  // the operating system's files
+	BootID string              // changes when the page cache is lost; the kernel's boot id
+	Now    func() time.Time    // time.Now
+	Rand   func(n int64) int64 // a number from 0 up to, not including, n; math/rand
+	Logger *slog.Logger        // discards
+}
+
+func (o *ManagerOptions) setDefaults() {
+	if o.Config == nil {
+		o.Config = DefaultConfig()
+	}
+	if o.ProducerState == nil {
+		o.ProducerState = &ProducerStateConfig{}
+		o.ProducerState.ExpirationMs.Store((24 * time.Hour).Milliseconds())
+		o.ProducerState.MaxTransactionTimeoutMs.Store((15 * time.Minute).Milliseconds())
+	}
+	if o.RecoveryThreads <= 0 {
+		o.RecoveryThreads = runtime.GOMAXPROCS(0)
+	}
+	for _, d := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{
+		{&o.RetentionInterval, 5 * time.Minute}, {&o.FlushCheckInterval, Forever}, {&o.CheckpointInterval, time.Minute},
+		{&o.StartCheckpointInterval, time.Minute}, {&o.WatermarkInterval, 5 * time.Second}, {&o.ProgressInterval, time.Second},
+		{&o.ProducerExpirationCheck, 10 * time.Minute},
+	} {
+		if *d.v <= 0 {
+			*d.v = d.d
+		}
+	}
+	if o.MaxOpenSegments <= 0 {
+		o.MaxOpenSegments = 512
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+			o.MaxOpenSegments = int(min(limit.Cur/2, 8192))
+		}
+	}
+	o.MaxOpenSegments = max(o.MaxOpenSegments, 1)
+	if o.FS == nil {
+		o.FS = OS{}
+	}
+	if o.BootID == "" {
+		if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+			o.BootID = strings.TrimSpace(string(b))
+		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Int64N
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 // DirStatus describes one data directory.
@@ -46,87 +111,475 @@ type DirStatus struct {
 }
 
 // Manager owns the data directories of a broker and all logs in them.
-type Manager struct{}
+type Manager struct {
+	// Constant after open.
+	opts      ManagerOptions
+	dirs      []*dataDir
+	cache     *segmentCache
+	clusterID string
+	nodeID    int32
+	wasClean  bool
+
+	validators sync.Pool // of *protocol.Validator
+	scanners   sync.Pool // of *batchScanner
+
+	defaultConfig atomic.Pointer[Config]
+
+	creating [32]sync.Mutex // one is held while a log of its share of the partitions is made, moved or deleted
+
+	mu      sync.RWMutex
+	logs    map[protocol.TopicPartition]*Log
+	futures map[protocol.TopicPartition]*Log
+	broken  map[protocol.TopicPartition]error // could not be loaded
+	strays  []*Log
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	kick   chan struct{} // wakes the background loop when something is to be deleted
+}
 
 // OpenManager locks the data directories, checks or writes their meta.properties, and
 // loads the logs in them, recovering those that were not closed. Directories that fail
 // are offline; only if all of them do, or if one is in use by another process or
 // belongs to another broker, is there an error.
-func OpenManager(ctx context.Context, opts ManagerOptions) (*Manager, error) { return nil, errTodo }
+func OpenManager(ctx context.Context, opts ManagerOptions) (*Manager, error) {
+	opts.setDefaults()
+	m := &Manager{
+		opts: opts, cache: newSegmentCache(opts.MaxOpenSegments), nodeID: opts.NodeID, clusterID: opts.ClusterID,
+		logs: make(map[protocol.TopicPartition]*Log), futures: make(map[protocol.TopicPartition]*Log),
+		broken: make(map[protocol.TopicPartition]error), kick: make(chan struct{}, 1),
+	}
+	m.validators.New = func() any { return &protocol.Validator{} }
+	m.scanners.New = func() any { return &batchScanner{} }
+	m.defaultConfig.Store(opts.Config)
+	if err := m.open(ctx); err != nil {
+		for _, d := range m.dirs {
+			d.unlock()
+		}
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Manager) open(ctx context.Context) error {
+	if len(m.opts.Dirs) == 0 {
+		return errors.New("no data directory is configured")
+	}
+	seen := make(map[string]bool)
+	for _, path := range m.opts.Dirs {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if seen[absolute] {
+			return fmt.Errorf("data directory %s is named twice", path)
+		}
+		seen[absolute] = true
+		m.dirs = append(m.dirs, newDataDir(m, path))
+	}
+	for _, d := range m.dirs {
+		d.progress.bootID = m.opts.BootID
+		var inUse *InUseError
+		if err := d.open(); errors.As(err, &inUse) {
+			return err
+		}
+	}
+	if err := m.checkIdentities(); err != nil {
+		return err
+	}
+	if err := m.load(ctx); err != nil {
+		return err
+	}
+	if len(m.live()) == 0 {
+		return fmt.Errorf("no data directory can be used: %w", m.dirs[0].err())
+	}
+	m.startBackground()
+	return nil
+}
+
+// live returns the directories that are not offline.
+func (m *Manager) live() []*dataDir {
+	return slices.DeleteFunc(slices.Clone(m.dirs), func(d *dataDir) bool { return d.err() != nil })
+}
+
+// checkIdentities reads meta.properties of all directories, which must belong to the
+// same broker of the same cluster, and writes those that are missing.
+func (m *Manager) checkIdentities() error {
+	var missing []*dataDir
+	ids := make(map[protocol.UUID]string)
+	for _, d := range m.live() {
+		p, err := ReadMetaProperties(m.opts.FS, d.path)
+		switch {
+		case isNotExist(err):
+			missing = append(missing, d)
+			continue
+		case errors.Is(err, ErrMetaProperties):
+			return fmt.Errorf("data directory %s: %w", d.path, err)
+		case err != nil:
+			d.fail("read meta.properties", err)
+			continue
+		}
+		if m.clusterID == "" {
+			m.clusterID = p.ClusterID
+		}
+		if m.nodeID < 0 {
+			m.nodeID = p.NodeID
+		}
+		if p.ClusterID != "" && p.ClusterID != m.clusterID {
+			return fmt.Errorf("data directory %s belongs to cluster %s by its meta.properties, not to %s", d.path, p.ClusterID, m.clusterID)
+		}
+		if p.NodeID >= 0 && p.NodeID != m.nodeID {
+			return fmt.Errorf("data directory %s belongs to broker %d by its meta.properties, not to %d", d.path, p.NodeID, m.nodeID)
+		}
+		if other, ok := ids[p.DirectoryID]; ok && !p.DirectoryID.IsZero() {
+			return fmt.Errorf("data directories %s and %s have the same directory.id: one is a copy of the other", other, d.path)
+		}
+		ids[p.DirectoryID] = d.path
+		d.id = p.DirectoryID
+	}
+	if m.clusterID == "" {
+		m.clusterID = protocol.NewUUID().String()
+	}
+	m.nodeID = max(m.nodeID, 0)
+	for _, d := range missing {
+		d.id = protocol.NewUUID()
+		p := MetaProperties{Version: 1, ClusterID: m.clusterID, NodeID: m.nodeID, DirectoryID: d.id}
+		if err := WriteMetaProperties(m.opts.FS, d.path, p, m.opts.Now()); err != nil {
+			d.fail("write meta.properties", err)
+		}
+	}
+	return nil
+}
+
+func (m *Manager) nowMs() int64 { return m.opts.Now().UnixMilli() }
+
+func (m *Manager) scanner() *batchScanner { return m.scanners.Get().(*batchScanner) }
+
+// jitter is how much earlier than segment.ms a segment rolls, so that not all do at once.
+func (m *Manager) jitter(cfg *Config) int64 {
+	most := min(cfg.SegmentJitter, cfg.SegmentAge).Milliseconds()
+	if most <= 0 {
+		return 0
+	}
+	return m.opts.Rand(most)
+}
+
+func (m *Manager) newLog(tp protocol.TopicPartition, at *location) *Log {
+	l := &Log{partition: tp, manager: m}
+	l.location.Store(at)
+	cfg := m.defaultConfig.Load()
+	if m.opts.ConfigOf != nil {
+		if c := m.opts.ConfigOf(tp.Topic); c != nil {
+			cfg = c
+		}
+	}
+	l.config.Store(cfg)
+	l.firstUnstable.Store(-1)
+	return l
+}
 
 // ClusterID is the cluster that the data directories belong to.
-func (m *Manager) ClusterID() string { return "" }
+func (m *Manager) ClusterID() string { return m.clusterID }
 
 // NodeID is the broker that the data directories belong to.
-func (m *Manager) NodeID() int32 { return 0 }
+func (m *Manager) NodeID() int32 { return m.nodeID }
 
-// WasClean says whether the data directory of the broker's last run was closed cleanly
-// in all directories.
-func (m *Manager) WasClean() bool { return false }
+// WasClean says whether all data directories were closed cleanly when last used, or are
+// new.
+func (m *Manager) WasClean() bool { return m.wasClean }
 
 // Get returns the current log of a partition, or nil.
-func (m *Manager) Get(tp protocol.TopicPartition) *Log { return nil }
+func (m *Manager) Get(tp protocol.TopicPartition) *Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.logs[tp]
+}
 
 // Future returns the log being built in another data directory, or nil.
-func (m *Manager) Future(tp protocol.TopicPartition) *Log { return nil }
+func (m *Manager) Future(tp protocol.TopicPartition) *Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.futures[tp]
+}
+
+// Broken returns the partitions that could not be loaded, and why. They stay offline
+// until they are deleted or the broker is restarted; the others are served.
+func (m *Manager) Broken() map[protocol.TopicPartition]error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	broken := make(map[protocol.TopicPartition]error, len(m.broken))
+	for tp, err := range m.broken {
+		broken[tp] = err
+	}
+	return broken
+}
 
 // Logs iterates over the current logs, in no particular order.
-func (m *Manager) Logs() iter.Seq[*Log] { return nil }
+func (m *Manager) Logs() iter.Seq[*Log] {
+	return func(yield func(*Log) bool) {
+		for _, l := range m.snapshot() {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Manager) snapshot() []*Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	logs := make([]*Log, 0, len(m.logs)+len(m.futures))
+	for _, l := range m.logs {
+		logs = append(logs, l)
+	}
+	return logs
+}
+
+// everyLog is snapshot with the future logs.
+func (m *Manager) everyLog() []*Log {
+	logs := m.snapshot()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, l := range m.futures {
+		logs = append(logs, l)
+	}
+	return logs
+}
 
 // Count is the number of current logs.
-func (m *Manager) Count() int { return 0 }
+func (m *Manager) Count() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.logs)
+}
+
+// SetDefaultConfig changes the settings of topics without settings of their own: of
+// those that will be created, and of the logs that share the one in force.
+func (m *Manager) SetDefaultConfig(c *Config) {
+	old := m.defaultConfig.Swap(c)
+	for _, l := range m.everyLog() {
+		l.config.CompareAndSwap(old, c)
+	}
+}
+
+// Dirs describes the data directories, in the order configured.
+func (m *Manager) Dirs() []DirStatus {
+	list := make([]DirStatus, len(m.dirs))
+	for i, d := range m.dirs {
+		list[i] = DirStatus{Path: d.path, ID: d.id, Err: d.err(), Total: -1, Usable: -1}
+		var st unix.Statfs_t
+		if list[i].Err == nil && unix.Statfs(d.path, &st) == nil {
+			list[i].Total, list[i].Usable = int64(st.Blocks)*st.Bsize, int64(st.Bavail)*st.Bsize
+		}
+	}
+	return list
+}
+
+// FailDir takes a data directory offline, as an I/O error in it does.
+func (m *Manager) FailDir(path string, err error) {
+	for _, d := range m.dirs {
+		if d.path == path {
+			d.fail("use", err)
+		}
+	}
+}
+
+// dirFor chooses the directory of a new log: the one that hint names by path or id, or
+// the one with the fewest logs.
+func (m *Manager) dirFor(hint string) (*dataDir, error) {
+	live := m.live()
+	if len(live) == 0 {
+		return nil, m.dirs[0].err()
+	}
+	if hint == "" {
+		return slices.MinFunc(live, func(a, b *dataDir) int { return compareInt64(a.logCount.Load(), b.logCount.Load()) }), nil
+	}
+	for _, d := range m.dirs {
+		if d.path == hint || !d.id.IsZero() && d.id.String() == hint {
+			return d, d.err()
+		}
+	}
+	return nil, protocol.Errorf(protocol.ErrLogDirNotFound, "there is no data directory %s", hint)
+}
+
+func (m *Manager) creatingLock(tp protocol.TopicPartition) *sync.Mutex {
+	h := uint32(tp.Partition)
+	for i := range len(tp.Topic) {
+		h = h*31 + uint32(tp.Topic[i])
+	}
+	return &m.creating[h%uint32(len(m.creating))]
+}
 
 // Create returns the log of a partition, which is made if it does not exist: in the data
 // directory dirHint (a path or a directory id), or the one with the fewest logs if that
-// is "". A log that exists under another topic id is an INCONSISTENT_TOPIC_ID error.
+// is "". cfg may be nil for the default. A log that exists under another topic id is an
+// INCONSISTENT_TOPIC_ID error.
 func (m *Manager) Create(tp protocol.TopicPartition, topicID protocol.UUID, cfg *Config, dirHint string) (*Log, error) {
-	return nil, errTodo
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	if l := m.Get(tp); l != nil {
+		if err := l.SetTopicID(topicID); err != nil {
+			return nil, err
+		}
+		if cfg != nil {
+			l.SetConfig(cfg)
+		}
+		return l, l.Err()
+	}
+	m.mu.RLock()
+	err := m.broken[tp]
+	m.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	d, err := m.dirFor(dirHint)
+	if err != nil {
+		return nil, err
+	}
+	l := m.newLog(tp, d.home)
+	if cfg != nil {
+		l.SetConfig(cfg)
+	}
+	if err := m.createDir(l, topicID); err != nil {
+		return nil, err
+	}
+	d.logCount.Add(1)
+	m.mu.Lock()
+	m.logs[tp] = l
+	m.mu.Unlock()
+	return l, nil
 }
 
-// CreateFuture makes the log that is to replace the current one, in another data
-// directory.
-func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, error) {
-	return nil, errTodo
+// createDir makes the directory of a new log and partition.metadata in it. The segment's
+// files come with the first batch. Nothing waits for the disk: what a power cut takes
+// from here, the broker makes again.
+func (m *Manager) createDir(l *Log, topicID protocol.UUID) error {
+	dir := l.Dir()
+	if err := m.opts.FS.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return l.fail("create the directory", err)
+	}
+	if !topicID.IsZero() {
+		if err := writeWholeFile(m.opts.FS, filepath.Join(dir, PartitionMetadataName), AppendPartitionMetadata(nil, topicID), false); err != nil {
+			return l.fail("write partition.metadata", err)
+		}
+		l.storeTopicID(topicID)
+	}
+	now := m.nowMs()
+	s := newSegment(0, now)
+	s.jitter = m.jitter(l.Config())
+	l.segments.Store(&segmentList{s})
+	l.lastFlushMs.Store(now)
+	return nil
 }
-
-// SwapFuture makes the future log the current one and deletes the old one. The caller
-// has let it catch up and sees to it that nobody appends.
-func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) { return nil, errTodo }
-
-// DeleteFuture gives up a future log.
-func (m *Manager) DeleteFuture(tp protocol.TopicPartition) error { return errTodo }
 
 // Delete closes a log at once and removes its files after file.delete.delay.ms.
-func (m *Manager) Delete(tp protocol.TopicPartition) error { return errTodo }
+func (m *Manager) Delete(tp protocol.TopicPartition) error {
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	m.mu.Lock()
+	l := m.logs[tp]
+	delete(m.logs, tp)
+	delete(m.broken, tp)
+	m.mu.Unlock()
+	if l == nil {
+		return ErrUnknownLog
+	}
+	return m.retire(l, deleteSuffix)
+}
+
+// DeleteFuture gives up a future log.
+func (m *Manager) DeleteFuture(tp protocol.TopicPartition) error {
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	m.mu.Lock()
+	l := m.futures[tp]
+	delete(m.futures, tp)
+	m.mu.Unlock()
+	if l == nil {
+		return ErrUnknownLog
+	}
+	return m.retire(l, deleteSuffix)
+}
 
 // MarkStray takes a log out of service that the cluster does not know of, and leaves its
 // files in a directory renamed to end in -stray.
-func (m *Manager) MarkStray(tp protocol.TopicPartition) error { return errTodo }
+func (m *Manager) MarkStray(tp protocol.TopicPartition) error {
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	m.mu.Lock()
+	l := m.logs[tp]
+	delete(m.logs, tp)
+	m.mu.Unlock()
+	if l == nil {
+		return ErrUnknownLog
+	}
+	return m.retire(l, straySuffix)
+}
 
-// SetDefaultConfig changes the settings of topics without settings of their own.
-func (m *Manager) SetDefaultConfig(c *Config) {}
+// suffixedName is the name of a directory that is no current log's: topic-partition, a
+// dot, a unique id, the suffix, and the topic cut if need be for 255 characters.
+func suffixedName(tp protocol.TopicPartition, suffix string) string {
+	id := protocol.NewUUID()
+	end := fmt.Sprintf("-%d.%x%s", tp.Partition, id[:], suffix)
+	return tp.Topic[:min(len(tp.Topic), 255-len(end))] + end
+}
 
-// Dirs describes the data directories, in the order configured.
-func (m *Manager) Dirs() []DirStatus { return nil }
+// retire closes a log that is no longer on any list, renames its directory, and, if it
+// is to be deleted, has that removed.
+func (m *Manager) retire(l *Log, suffix string) error {
+	loc := l.location.Load()
+	loc.dir.logCount.Add(-1)
+	l.mu.Lock()
+	err := l.retireLocked(suffix)
+	l.mu.Unlock()
+	for _, w := range l.takeAllWaiters() {
+		w.done(ErrClosed)
+	}
+	if err != nil {
+		return err
+	}
+	if suffix == deleteSuffix {
+		loc.dir.deletions.add(deletion{due: m.opts.Now().Add(l.config.Load().FileDeleteDelay), log: l})
+		m.wakeBackground()
+	} else {
+		m.mu.Lock()
+		m.strays = append(m.strays, l)
+		m.mu.Unlock()
+	}
+	return nil
+}
 
-// RunRetention deletes what the retention settings say, in all logs.
-func (m *Manager) RunRetention() {}
+func (l *Log) retireLocked(suffix string) error {
+	loc := l.location.Load()
+	err := loc.dir.err()
+	l.closed.Store(true)
+	l.truncating.Store(true) // no more notes
+	for _, s := range *l.segments.Load() {
+		if o := s.open.Load(); o != nil {
+			o.indexes.Store(nil) // what they would still write nobody needs
+		}
+		l.closeSegmentLocked(s)
+	}
+	if err != nil {
+		return err
+	}
+	if err := loc.dir.progress.forget(l); err != nil {
+		return loc.dir.fail("note progress", err)
+	}
+	name := suffixedName(l.partition, suffix)
+	if err := l.fs().Rename(l.Dir(), filepath.Join(loc.dir.path, name)); err != nil {
+		return loc.dir.fail("rename the directory of "+l.partition.String(), err)
+	}
+	l.location.Store(&location{dir: loc.dir, name: name})
+	return nil
+}
 
-// RunFlush syncs the logs whose flush.ms has passed.
-func (m *Manager) RunFlush() {}
-
-// RunCheckpoint writes the recovery point and log start offset checkpoints.
-func (m *Manager) RunCheckpoint() {}
-
-// RunWatermarkCheckpoint writes the high watermark checkpoints.
-func (m *Manager) RunWatermarkCheckpoint() {}
-
-// RunDeletions removes the files whose file.delete.delay.ms has passed.
-func (m *Manager) RunDeletions() {}
-
-// RunProducerExpiration forgets producers unheard of for producer.id.expiration.ms.
-func (m *Manager) RunProducerExpiration() {}
-
-// Close flushes and closes all logs and leaves a clean shutdown behind. If ctx ends
-// first, the next start recovers.
-func (m *Manager) Close(ctx context.Context) error { return errTodo }
+// takeAllWaiters removes all who wait for a sync.
+func (l *Log) takeAllWaiters() []durableWaiter {
+	waiters, _ := l.takeDurableWaiters(nil, true)
+	return waiters
+}

@@ -1,0 +1,467 @@
+package log
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/protocol"
+)
+
+// startBackground begins what a manager does by itself: a flusher for each directory, and
+// one goroutine for all that goes by the clock.
+func (m *Manager) startBackground() {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	for _, d := range m.dirs {
+		m.wg.Go(func() { d.flusher.run(ctx) })
+	}
+	if !m.opts.NoBackground {
+		m.wg.Go(func() { m.runBackground(ctx) })
+	}
+}
+
+// runBackground does each task at its interval, one after the other.
+func (m *Manager) runBackground(ctx context.Context) {
+	tasks := []struct {
+		every time.Duration
+		run   func()
+		next  time.Time
+	}{
+		{every: m.opts.ProgressInterval, run: m.RunProgress},
+		{every: m.opts.WatermarkInterval, run: m.RunWatermarkCheckpoint},
+		{every: m.opts.CheckpointInterval, run: m.RunCheckpoint},
+		{every: m.opts.StartCheckpointInterval, run: m.RunStartCheckpoint},
+		{every: m.opts.FlushCheckInterval, run: m.RunFlush},
+		{every: m.opts.RetentionInterval, run: m.RunRetention},
+		{every: m.opts.ProducerExpirationCheck, run: m.RunProducerExpiration},
+		{every: time.Minute, run: m.RunIdleClose},
+	}
+	for i := range tasks {
+		tasks[i].next = time.Now().Add(tasks[i].every)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.kick:
+		case <-timer.C:
+		}
+		m.RunDeletions()
+		next := time.Now().Add(time.Minute)
+		for i := range tasks {
+			t := &tasks[i]
+			if now := time.Now(); !t.next.After(now) {
+				t.run()
+				t.next = time.Now().Add(t.every)
+			}
+			if t.next.Before(next) {
+				next = t.next
+			}
+		}
+		for _, d := range m.dirs {
+			if due, ok := d.deletions.next(); ok {
+				if wait := due.Sub(m.opts.Now()); time.Now().Add(wait).Before(next) {
+					next = time.Now().Add(max(wait, time.Millisecond))
+				}
+			}
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+func (m *Manager) wakeBackground() {
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+// RunRetention deletes what the retention settings say, in all logs.
+func (m *Manager) RunRetention() {
+	for _, l := range m.everyLog() {
+		// The cleaner applies retention to compacted logs, for it must not be disturbed.
+		if cfg := l.config.Load(); cfg.Compact && !l.IsFuture() {
+			continue
+		}
+		if _, err := l.DeleteOldSegments(); err != nil && !errors.Is(err, protocol.ErrKafkaStorageError) {
+			m.opts.Logger.Error("Retention failed", "partition", l.partition, "err", err)
+		}
+	}
+	m.wakeBackground()
+}
+
+// RunFlush syncs the logs whose flush.ms has passed.
+func (m *Manager) RunFlush() {
+	now := m.nowMs()
+	for _, l := range m.everyLog() {
+		if l.recoveryPoint.Load() < l.logEndOffset.Load() && now-l.lastFlushMs.Load() >= durationMs(l.config.Load().FlushInterval) {
+			l.Flush()
+		}
+	}
+}
+
+// RunProgress notes up to where logs have been written, see progressFile.
+func (m *Manager) RunProgress() {
+	for _, d := range m.dirs {
+		dirty := d.takeDirty()
+		if d.err() != nil || len(dirty) == 0 {
+			continue
+		}
+		for _, l := range dirty {
+			if l.snapshotDue() {
+				l.takeSnapshot()
+			}
+		}
+		var err error
+		if d.progress.grown() {
+			err = d.progress.rewrite(m.unsyncedIn(d))
+		} else {
+			var skipped []*Log
+			skipped, err = d.progress.note(dirty)
+			for _, l := range skipped {
+				if !l.closed.Load() {
+					d.markDirty(l)
+				}
+			}
+		}
+		if err != nil {
+			d.fail("note progress", err)
+		}
+	}
+}
+
+// unsyncedIn iterates over the logs of a directory that have something to recover.
+func (m *Manager) unsyncedIn(d *dataDir) func(yield func(*Log) bool) {
+	return func(yield func(*Log) bool) {
+		for _, l := range m.snapshot() {
+			if l.location.Load().dir == d && l.recoveryPoint.Load() < l.logEndOffset.Load() && !yield(l) {
+				return
+			}
+		}
+	}
+}
+
+// After so many bytes the producers' state is written to a file even if no segment is
+// rolled, so that a start after a kill has not too many batches to look at again.
+const snapshotEvery = 32 << 20
+
+func (l *Log) snapshotDue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.snapshotBytes >= snapshotEvery && l.producers != nil && !l.producers.IsEmpty()
+}
+
+// takeSnapshot writes a producer snapshot at the log end offset. The one before the last
+// is kept too: from it, a start learns more of each producer than the last batch.
+func (l *Log) takeSnapshot() {
+	l.mu.Lock()
+	if l.producers == nil || l.Err() != nil {
+		l.mu.Unlock()
+		return
+	}
+	snapshot := l.producers.Snapshot()
+	l.snapshotBytes = 0
+	var err error
+	if snapshot != nil {
+		err = snapshot.Write(false)
+	}
+	if err == nil {
+		err = l.dropSnapshotsLocked()
+	}
+	l.mu.Unlock()
+	if err != nil {
+		l.fail("take a producer snapshot", err)
+	}
+}
+
+// dropSnapshotsLocked removes the snapshots that are at no segment's base, but the two
+// newest.
+func (l *Log) dropSnapshotsLocked() error {
+	segments := *l.segments.Load()
+	kept := 0
+	offsets := l.producers.Snapshots()
+	for i := len(offsets) - 1; i >= 0; i-- {
+		if at := segments.floor(offsets[i]); at >= 0 && segments[at].baseOffset == offsets[i] {
+			continue
+		}
+		if kept++; kept <= 2 {
+			continue
+		}
+		if err := l.producers.RemoveSnapshot(offsets[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RunCheckpoint writes the recovery point checkpoints of the directories where one moved.
+func (m *Manager) RunCheckpoint() {
+	m.checkpoint(func(d *dataDir) bool { return d.recoveryPointsChanged.Swap(false) },
+		func(d *dataDir) *CheckpointFile { return d.recoveryPoints },
+		func(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true })
+}
+
+// RunStartCheckpoint writes the log start offset checkpoints: of the logs whose start is
+// not told by their first segment.
+func (m *Manager) RunStartCheckpoint() {
+	m.checkpoint(func(d *dataDir) bool { return d.logStartsChanged.Swap(false) },
+		func(d *dataDir) *CheckpointFile { return d.logStarts },
+		func(l *Log) (int64, bool) {
+			start := l.logStartOffset.Load()
+			return start, start > (*l.segments.Load())[0].baseOffset
+		})
+}
+
+// RunWatermarkCheckpoint writes the high watermark checkpoints of the directories where
+// one moved.
+func (m *Manager) RunWatermarkCheckpoint() {
+	m.checkpoint(func(d *dataDir) bool { return d.watermarksChanged.Swap(false) },
+		func(d *dataDir) *CheckpointFile { return d.highWatermarks },
+		func(l *Log) (int64, bool) { return l.highWatermark.Load(), true })
+}
+
+func (m *Manager) checkpoint(changed func(*dataDir) bool, file func(*dataDir) *CheckpointFile, offset func(*Log) (int64, bool)) {
+	var logs []*Log
+	for _, d := range m.dirs {
+		if d.err() != nil || !changed(d) {
+			continue
+		}
+		if logs == nil {
+			logs = m.snapshot()
+		}
+		if err := m.writeCheckpoint(d, file(d), logs, offset); err != nil {
+			d.fail("write a checkpoint", err)
+		}
+	}
+}
+
+func (m *Manager) writeCheckpoint(d *dataDir, file *CheckpointFile, logs []*Log, offset func(*Log) (int64, bool)) error {
+	entries := make([]PartitionOffset, 0, len(logs))
+	for _, l := range logs {
+		if l.location.Load().dir != d {
+			continue
+		}
+		if o, ok := offset(l); ok {
+			entries = append(entries, PartitionOffset{Partition: l.partition, Offset: o})
+		}
+	}
+	return file.Write(entries)
+}
+
+// RunDeletions removes the files whose file.delete.delay.ms has passed.
+func (m *Manager) RunDeletions() {
+	now := m.opts.Now()
+	for _, d := range m.dirs {
+		if d.err() != nil {
+			continue
+		}
+		if err := d.deletions.run(now); err != nil {
+			d.fail("delete files", err)
+		}
+	}
+}
+
+// RunProducerExpiration forgets producers unheard of for producer.id.expiration.ms.
+func (m *Manager) RunProducerExpiration() {
+	now := m.nowMs()
+	for _, l := range m.everyLog() {
+		l.mu.Lock()
+		if l.producers != nil {
+			l.producers.RemoveExpired(now)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// RunIdleClose closes the segments that nobody has used since it was called before.
+func (m *Manager) RunIdleClose() {
+	for _, o := range m.cache.idle() {
+		o.log.evict(o)
+	}
+}
+
+// The number of logs of a directory from which on a shutdown syncs the whole file system
+// before it closes them.
+const syncAllFrom = 32
+
+// Close flushes and closes all logs and leaves a clean shutdown behind. If ctx ends
+// first, the next start recovers. Nobody may use the logs any more.
+func (m *Manager) Close(ctx context.Context) error {
+	m.cancel()
+	m.wg.Wait()
+	logs := m.everyLog()
+	var wg sync.WaitGroup
+	errs := make([]error, len(m.dirs))
+	for i, d := range m.dirs {
+		wg.Go(func() { errs[i] = m.closeDir(ctx, d, logs) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (m *Manager) closeDir(ctx context.Context, d *dataDir, all []*Log) error {
+	defer d.unlock()
+	defer d.progress.close(false)
+	var logs, unsynced []*Log
+	for _, l := range all {
+		if l.location.Load().dir == d {
+			logs = append(logs, l)
+			if l.recoveryPoint.Load() < l.logEndOffset.Load() {
+				unsynced = append(unsynced, l)
+			}
+		}
+	}
+	err := d.err()
+	if err == nil {
+		err = inParallel(ctx, logs, (*Log).completeFiles)
+	}
+	if s, ok := m.opts.FS.(interface{ SyncAll(string) error }); ok && err == nil && len(unsynced) >= syncAllFrom {
+		if syncErr := s.SyncAll(d.path); syncErr != nil {
+			err = d.fail("sync", syncErr)
+		}
+	}
+	if closeErr := inParallel(ctx, logs, (*Log).close); closeErr != nil || err != nil {
+		return cmp.Or(err, closeErr)
+	}
+	return m.leaveClean(d, logs)
+}
+
+// leaveClean writes the checkpoints, the manifest and the marker of a clean shutdown.
+func (m *Manager) leaveClean(d *dataDir, logs []*Log) error {
+	current := make([]*Log, 0, len(logs))
+	for _, l := range logs {
+		if !l.IsFuture() {
+			current = append(current, l)
+		}
+	}
+	for _, c := range []struct {
+		file   *CheckpointFile
+		offset func(*Log) (int64, bool)
+	}{
+		{d.recoveryPoints, func(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true }},
+		{d.logStarts, func(l *Log) (int64, bool) {
+			start := l.logStartOffset.Load()
+			return start, start > (*l.segments.Load())[0].baseOffset
+		}},
+		{d.highWatermarks, func(l *Log) (int64, bool) { return l.highWatermark.Load(), true }},
+	} {
+		if err := m.writeCheckpoint(d, c.file, current, c.offset); err != nil {
+			return d.fail("write a checkpoint", err)
+		}
+	}
+	if err := d.progress.close(true); err != nil {
+		return d.fail("remove the progress file", err)
+	}
+	token := protocol.NewUUID()
+	var records []byte
+	topic := ""
+	for _, l := range current {
+		info, err := m.opts.FS.Stat(l.Dir())
+		if err != nil {
+			return d.fail("look at "+filepath.Base(l.Dir()), err)
+		}
+		record := l.manifestRecord(info.ModTime().UnixNano())
+		records = record.append(records, topic)
+		topic = l.partition.Topic
+	}
+	if err := writeManifest(m.opts.FS, d.path, token, records); err != nil {
+		return d.fail("write the manifest", err)
+	}
+	if err := writeCleanShutdown(m.opts.FS, d.path, token); err != nil {
+		return d.fail("write the clean shutdown marker", err)
+	}
+	return nil
+}
+
+// inParallel does something to all logs, to several at a time.
+func inParallel(ctx context.Context, logs []*Log, do func(*Log) error) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs error
+	next := make(chan *Log)
+	for range min(flusherParallel, len(logs)) {
+		wg.Go(func() {
+			for l := range next {
+				if err := do(l); err != nil {
+					mu.Lock()
+					errs = cmp.Or(errs, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, l := range logs {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- l
+	}
+	close(next)
+	wg.Wait()
+	return cmp.Or(errs, ctx.Err())
+}
+
+// close makes all of the log durable and closes its files.
+func (l *Log) close() error {
+	err := l.Flush()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.producers != nil && err == nil {
+		if path := l.producers.snapshotPath(l.logEndOffset.Load()); l.snapshotBytes < 0 {
+			err = syncIfExists(l.fs(), path)
+		}
+	}
+	for _, s := range *l.segments.Load() {
+		err = cmp.Or(err, l.closeSegmentLocked(s))
+	}
+	if err != nil {
+		return l.fail("close", err)
+	}
+	l.closed.Store(true)
+	return nil
+}
+
+// completeFiles gives the active segment's largest timestamp its index entry, and takes
+// a producer snapshot at the log's end, as a clean shutdown leaves them.
+func (l *Log) completeFiles() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.Err(); err != nil {
+		return err
+	}
+	if err := l.completeFilesLocked(); err != nil {
+		return l.fail("close", err)
+	}
+	return nil
+}
+
+func (l *Log) completeFilesLocked() error {
+	active := l.segments.Load().active()
+	if active.timeDirty {
+		o, x, err := l.openForAppendLocked(active)
+		if err == nil {
+			err = x.noteTime(active)
+		}
+		if err == nil {
+			err = o.writeIndexes()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if l.producers == nil || l.logEndOffset.Load() == 0 {
+		return nil
+	}
+	l.producersSeen.Store(!l.producers.IsEmpty())
+	if snapshot := l.producers.Snapshot(); snapshot != nil {
+		l.snapshotBytes = -1 // close will sync it
+		return snapshot.Write(false)
+	}
+	return nil
+}
