@@ -95,10 +95,11 @@ func (c *core) removeOffsets(g *group, partitions []partitionKey, finish func(*c
 	for _, p := range partitions {
 		w.records = append(w.records, record{key: appendOffsetKey(nil, keyOffsetCommit, g.id, p)})
 	}
-	if c.vanishes(g, partitions) && g.generation > 0 {
+	vanishes := c.vanishes(g, partitions)
+	if vanishes && g.generation > 0 {
 		w.records = append(w.records, record{key: appendGroupKey(nil, g.id)})
 	}
-	c.removal(g, w, partitions, finish)
+	c.removal(g, w, partitions, vanishes, finish)
 }
 
 // vanishes says whether nothing is left of the group without these offsets.
@@ -143,7 +144,7 @@ func (c *core) deleteGroup(e deleteGroupEvent) {
 		c.reply(func() { e.done(protocol.None) })
 		return
 	}
-	c.removal(g, w, partitions, func(c *core, code protocol.ErrorCode) {
+	c.removal(g, w, partitions, true, func(c *core, code protocol.ErrorCode) {
 		if code == protocol.None {
 			c.stats.GroupDeletions++
 		}
@@ -153,8 +154,8 @@ func (c *core) deleteGroup(e deleteGroupEvent) {
 
 // removal queues a write of tombstones. What was committed before it stands before it in
 // the log and in the queue, so everything at its time is gone when it is done; what comes
-// after it stays.
-func (c *core) removal(g *group, w *write, partitions []partitionKey, finish func(*core, protocol.ErrorCode)) {
+// after it stays. whole says that the group's own record, if it has one, is among them.
+func (c *core) removal(g *group, w *write, partitions []partitionKey, whole bool, finish func(*core, protocol.ErrorCode)) {
 	g.writes++
 	w.finish = func(c *core, code protocol.ErrorCode) {
 		g.writes--
@@ -162,7 +163,7 @@ func (c *core) removal(g *group, w *write, partitions []partitionKey, finish fun
 			for _, p := range partitions {
 				c.dropOffset(g, p, w.position)
 			}
-			if g.isVoid() {
+			if whole && g.isVoid() {
 				delete(c.groups, g.id)
 				c.stats.GroupsRemoved++
 			}

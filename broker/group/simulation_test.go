@@ -400,7 +400,7 @@ func (s *simulation) checkGroup(g *group) {
 		s.fatalf("%s: all have joined and nothing happens", g.id)
 	case g.pendingSyncs > 0 && g.syncDeadlineMs == 0:
 		s.fatalf("%s waits for syncs without a deadline", g.id)
-	case g.state != stateEmpty && len(g.members) > s.cfg.MaxSize+len(g.pending) && g.state != statePreparingRebalance:
+	case g.state != statePreparingRebalance && len(g.members)-static > s.cfg.MaxSize: // static ones keep their place
 		s.fatalf("%s has %d members", g.id, len(g.members))
 	case g.generation == 0 && g.isVoid():
 		s.fatalf("%s is void", g.id)
