@@ -17,7 +17,7 @@ type batchFilter struct {
 	nowMs             int64
 	deleteRetentionMs int64
 	keepLegacyDeletes bool  // keep tombstones of magic 0 and 1
-	upperBound        int64 // one past the last offset of this pass
+	upperBound        int64 // where the part begins that is not compacted yet
 
 	records protocol.RecordsBuffer
 	builder protocol.BatchBuilder
@@ -46,6 +46,7 @@ func (f *batchFilter) filter(dst []byte, h *protocol.RecordBatch, batch []byte) 
 		horizonMs, set := h.DeleteHorizon()
 		discardRecords = canDiscard && set && horizonMs <= f.nowMs
 	}
+	// The batch before the uncompacted part stays, so that the log has no gap there.
 	keepEmpty := h.Magic >= 2 && (f.isLastOfProducer(h) || h.NextOffset() == f.upperBound)
 	if discardRecords && !keepEmpty {
 		f.stats.RecordsRead += int64(max(h.RecordCount, 0))

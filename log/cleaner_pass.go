@@ -55,7 +55,7 @@ func (p *cleanerPass) clean() (nextDirtyOffset int64, err error) {
 	}
 	txns := newCleanedTransactions()
 	for _, group := range p.groupSegments(segmentsIn(segments, 0, endOffset)) {
-		if err := p.cleanGroup(group, txns, legacyHorizonMs, endOffset); err != nil {
+		if err := p.cleanGroup(group, txns, legacyHorizonMs); err != nil {
 			return 0, fmt.Errorf("rewrite segments from %d: %w", group[0].BaseOffset(), err)
 		}
 	}
@@ -244,7 +244,7 @@ func (p *cleanerPass) groupSegments(segments []CleanableSegment) [][]CleanableSe
 }
 
 // cleanGroup rewrites segments into one and puts that in their place.
-func (p *cleanerPass) cleanGroup(group []CleanableSegment, txns *cleanedTransactions, legacyHorizonMs, endOffset int64) (err error) {
+func (p *cleanerPass) cleanGroup(group []CleanableSegment, txns *cleanedTransactions, legacyHorizonMs int64) (err error) {
 	cleaned, err := p.log.NewCleanedSegment(group[0].BaseOffset())
 	if err != nil {
 		return err
@@ -261,7 +261,7 @@ func (p *cleanerPass) cleanGroup(group []CleanableSegment, txns *cleanedTransact
 		lastRecords:       p.log.LastRecordsOfProducers(),
 		nowMs:             p.nowMs,
 		deleteRetentionMs: p.config.DeleteRetention.Milliseconds(),
-		upperBound:        endOffset,
+		upperBound:        p.firstUncleanableOffset,
 		stats:             &p.stats,
 	}
 	for i, segment := range group {

@@ -131,7 +131,7 @@ func testGoldenRound(t *testing.T, fsys fs.FS, r goldenRound, modified map[strin
 	config.SegmentSize, config.MaxIndexSize = r.values["segmentBytes"], 4096
 	config.DeleteRetention = 10 * time.Second
 	config.MinDirtyRatio = 0
-	l := &memoryLog{config: config, logEnd: r.values["leo"], lastStable: r.values["lso"], lastRecords: r.lastRecords}
+	l := &memoryLog{config: config, logEnd: r.values["leo"], lastStable: r.values["lso"], lastRecords: r.lastRecords, staleAborted: true}
 	l.segments = goldenSegments(t, fsys, "in"+r.name, l, modified)
 
 	picked, err := assess(l, r.values["dirty"], true, r.values["now"])
