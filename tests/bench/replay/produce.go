@@ -104,25 +104,42 @@ func openLoadConn(load Load, partition int32, batch []byte) (*loadConn, error) {
 	for range load.InFlight {
 		c.requests = append(c.requests, one...)
 	}
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := conn.Write(one); err != nil {
-		return nil, err
-	}
-	if c.answer, err = readFrame(conn); err != nil {
-		return nil, err
-	}
-	response, err := decode(request, c.answer)
-	if err != nil {
-		return nil, err
-	}
-	code := response.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
-	if code != 0 {
-		return nil, fmt.Errorf("partition %d: %w", partition, kerr.ErrorForCode(code))
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if c.answer, err = firstAnswer(conn, request, one); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("partition %d: %w", partition, err)
 	}
 	// header 5, topics 1, name, partitions 1, index 4, code 2
 	c.codePos = 5 + 1 + 1 + len(load.Topic) + 1 + 4
 	conn.SetDeadline(time.Now().Add(load.Duration + time.Minute))
 	return c, nil
+}
+
+// firstAnswer sends the request until it is acknowledged. A broker may name a leader that
+// does not know of it yet.
+func firstAnswer(conn *Conn, request kmsg.Request, one []byte) ([]byte, error) {
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		if _, err := conn.Write(one); err != nil {
+			return nil, err
+		}
+		answer, err := readFrame(conn)
+		if err != nil {
+			return nil, err
+		}
+		response, err := decode(request, answer)
+		if err != nil {
+			return nil, err
+		}
+		topics := response.(*kmsg.ProduceResponse).Topics
+		if len(topics) != 1 || len(topics[0].Partitions) != 1 {
+			return nil, errors.New("an answer without the partition")
+		}
+		err = kerr.ErrorForCode(topics[0].Partitions[0].ErrorCode)
+		if err == nil || !kerr.IsRetriable(err) || time.Now().After(deadline) {
+			return answer, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // run keeps the pipeline full: as many answers as came in one read, so many requests go
