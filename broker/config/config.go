@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/barnabas-broker/barnabas/log"
 )
 
 // Source says where an effective value came from; the numbers are those of DescribeConfigs.
@@ -50,6 +52,8 @@ type Config struct {
 	defaultLogDir  string             // the default of log.dir, which depends on who runs us
 	jvm            map[string]string  // the -D properties of KAFKA_OPTS
 	broker         *Broker
+	topicParsed    map[string]any // what topic keys are worth by this broker, parsed
+	topicDefault   *log.Config    // the settings of a topic without any of its own
 	notes          []Note
 }
 
@@ -144,6 +148,7 @@ func (c *Config) WithDynamic(perBroker, clusterDefault map[string]string) (*Conf
 	n.perBroker = keep(perBroker, SourceDynamicBroker)
 	n.clusterDefault = keep(clusterDefault, SourceDynamicDefaultBroker)
 	n.broker = n.view(c.broker)
+	n.parseTopicDefaults()
 	return &n, notes
 }
 

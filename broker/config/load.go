@@ -328,6 +328,7 @@ func (l *loader) crossCheck() {
 		return
 	}
 	c.broker = c.view(nil)
+	c.parseTopicDefaults()
 }
 
 // firstSet names the first spelling that somebody set, else the first.

@@ -41,9 +41,17 @@ func (c *Config) TopicDefault(name string) (value string, ok bool) {
 }
 
 // Topic returns the settings of a topic's logs from its own settings, over this broker's.
-// Own settings that are not valid (they were stored by something else) do not count.
-// It is called again when the topic's or the broker's settings change.
+// Own settings that are not valid (they were stored by something else) do not count. All
+// topics without any share one result. It is called again when the topic's or the broker's
+// settings change.
 func (c *Config) Topic(overrides map[string]string) *log.Config {
+	if len(overrides) == 0 {
+		return c.topicDefault
+	}
+	return c.topic(overrides)
+}
+
+func (c *Config) topic(overrides map[string]string) *log.Config {
 	t := topicView{c, overrides}
 	policy := t.list("cleanup.policy")
 	cfg := &log.Config{
@@ -107,18 +115,32 @@ type topicView struct {
 }
 
 func (t topicView) parsed(name string) any {
-	k := Lookup(ScopeTopic, name)
-	if k == nil {
-		panic("config: no such topic key: " + name)
+	if v, ok := t.overrides[name]; ok {
+		if p, err := Lookup(ScopeTopic, name).parse(v); err == nil {
+			return p
+		}
 	}
-	v, _ := t.c.topicValue(t.overrides, name)
-	p, err := k.parse(v)
-	if err != nil {
-		// A broker's value may be outside of the topic key's range (log.retention.ms=-5);
-		// it is used as it is, as Apache does.
-		p, _ = (&Key{Name: name, Type: k.Type}).parse(v)
+	return t.c.topicParsed[name]
+}
+
+// parseTopicDefaults parses once what topics take from this broker.
+func (c *Config) parseTopicDefaults() {
+	c.topicParsed = make(map[string]any, len(topicKeys))
+	for i := range topicKeys {
+		k := &topicKeys[i]
+		v, ok := c.TopicDefault(k.Name)
+		if !ok {
+			continue
+		}
+		p, err := k.parse(v)
+		if err != nil {
+			// A broker's value may be outside of the topic key's range (log.retention.ms=-5);
+			// it is used as it is, as Apache does.
+			p, _ = (&Key{Name: k.Name, Type: k.Type}).parse(v)
+		}
+		c.topicParsed[k.Name] = p
 	}
-	return p
+	c.topicDefault = c.topic(nil)
 }
 
 func (t topicView) long(name string) int64 { n, _ := t.parsed(name).(int64); return n }

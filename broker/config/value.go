@@ -41,24 +41,34 @@ func (k *Key) parse(value string) (any, error) {
 		}
 		return bad("Expected value to be either true or false")
 	case TypeShort, TypeInt, TypeLong:
-		bits := map[Type]int{TypeShort: 16, TypeInt: 32, TypeLong: 64}[k.Type]
-		n, err := strconv.ParseInt(value, 10, bits)
+		n, err := strconv.ParseInt(value, 10, k.Type.bits())
 		if err != nil {
 			return bad("Not a number of type %s", k.Type)
 		}
-		return n, k.Valid.checkNumber(float64(n), strconv.FormatInt(n, 10), k.Name)
+		return n, k.Valid.checkNumber(float64(n), func() string { return strconv.FormatInt(n, 10) })
 	case TypeDouble:
 		f, err := parseDouble(value)
 		if err != nil {
 			return bad("Not a number of type %s", k.Type)
 		}
-		return f, k.Valid.checkNumber(f, javaDouble(f), k.Name)
+		return f, k.Valid.checkNumber(f, func() string { return javaDouble(f) })
 	case TypeList:
 		list := splitList(value)
 		return list, k.Valid.checkList(list, k.Name)
 	default:
 		return value, k.Valid.checkText(value)
 	}
+}
+
+// bits is the width of an integer type.
+func (t Type) bits() int {
+	switch t {
+	case TypeShort:
+		return 16
+	case TypeInt:
+		return 32
+	}
+	return 64
 }
 
 // parseDouble takes what Double.parseDouble takes, without hexadecimals, NaN and infinities.
@@ -117,12 +127,13 @@ func splitCSV(value string) []string {
 	return list
 }
 
-func (v Valid) checkNumber(f float64, shown, _ string) error {
+// checkNumber is the range; shown is how Apache prints the number.
+func (v Valid) checkNumber(f float64, shown func() string) error {
 	if v.Kind != ValidRange {
 		return nil
 	}
 	for _, or := range v.Or {
-		if shown == or {
+		if number(f) == or {
 			return nil
 		}
 	}
@@ -139,7 +150,7 @@ func (v Valid) checkNumber(f float64, shown, _ string) error {
 	default:
 		return nil
 	}
-	return &valueError{shown, reason}
+	return &valueError{shown(), reason}
 }
 
 func (v Valid) checkList(list []string, name string) error {
