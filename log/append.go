@@ -121,7 +121,7 @@ func (l *Log) appendAsLeaderLocked(r *protocol.ValidateResult, cfg *Config, opts
 		producers.Discard()
 		return l.refused(), err
 	}
-	err = l.commitLocked(producers, s, r.LastOffset+1)
+	err = l.commitLocked(producers, r.LastOffset+1)
 	info.MustSync = l.mustSyncLocked(cfg)
 	return info, err
 }
@@ -145,8 +145,8 @@ func (l *Log) noteEpochLocked(epoch int32, offset int64) error {
 }
 
 // commitLocked lets the batches just written take effect on the producers' state.
-func (l *Log) commitLocked(producers *ProducerStateManager, s *segment, endOffset int64) error {
-	if err := producers.Commit(endOffset, txnAppender{l, s}); err != nil {
+func (l *Log) commitLocked(producers *ProducerStateManager, endOffset int64) error {
+	if err := producers.Commit(endOffset, (*activeTxnAppender)(l)); err != nil {
 		return err
 	}
 	// Most appends change nothing here, and cost no more than this.
@@ -154,6 +154,15 @@ func (l *Log) commitLocked(producers *ProducerStateManager, s *segment, endOffse
 		l.updateFirstUnstableLocked()
 	}
 	return nil
+}
+
+// activeTxnAppender is a log that adds aborted transactions to its active segment's index.
+type activeTxnAppender Log
+
+// AppendAbortedTxn implements [AbortedTxnAppender].
+func (a *activeTxnAppender) AppendAbortedTxn(t AbortedTxn) error {
+	l := (*Log)(a)
+	return txnAppender{l, l.segments.Load().active()}.AppendAbortedTxn(t)
 }
 
 // txnAppender adds aborted transactions to the transaction index of a segment, which is
@@ -274,7 +283,7 @@ func (l *Log) appendAsFollowerLocked(set replicatedSet, records []byte) (AppendI
 		producers.Discard()
 		return l.refused(), err
 	}
-	err = l.commitLocked(producers, s, set.lastOffset+1)
+	err = l.commitLocked(producers, set.lastOffset+1)
 	return AppendInfo{
 		FirstOffset: set.firstOffset, LastOffset: set.lastOffset, LogAppendTime: -1, LogStartOffset: l.logStartOffset.Load(),
 		MaxTimestamp: set.maxTimestamp, Size: len(records), LeaderEpoch: set.lastEpoch, MustSync: l.mustSyncLocked(cfg),
@@ -393,6 +402,7 @@ func (l *Log) openForAppendLocked(s *segment) (*openSegment, *activeIndexes, err
 			return nil, nil, err
 		}
 		o.indexes.Store(x)
+		o.cache.reset() // it knows the file as it was
 	}
 	return o, x, nil
 }

@@ -135,13 +135,12 @@ func (r *segmentRead) run() (found bool, err error) {
 	}()
 	scan := l.manager.scanner()
 	defer l.manager.scanners.Put(scan)
-	dir := l.Dir()
 	if r.limited {
-		if r.end, err = limitPosition(o, dir, scan, r.limit, r.end, r.limitSlot); err != nil {
+		if r.end, err = limitPosition(o, scan, r.limit, r.end, r.limitSlot); err != nil {
 			return false, err
 		}
 	}
-	e, _, err := o.lookupOffset(dir, r.offset)
+	e, _, err := o.lookupOffset(r.offset)
 	if err != nil {
 		return false, err
 	}
@@ -152,7 +151,7 @@ func (r *segmentRead) run() (found bool, err error) {
 	first := scan.header
 	size := r.end - first.pos
 	if size > r.maxBytes {
-		if size, err = r.cut(o, dir, scan, first); err != nil {
+		if size, err = r.cut(o, scan, first); err != nil {
 			return false, err
 		}
 	}
@@ -162,7 +161,7 @@ func (r *segmentRead) run() (found bool, err error) {
 
 // cut finds how much of the segment from the batch first on is whole batches within
 // maxBytes.
-func (r *segmentRead) cut(o *openSegment, dir string, scan *batchScanner, first batchHeader) (int64, error) {
+func (r *segmentRead) cut(o *openSegment, scan *batchScanner, first batchHeader) (int64, error) {
 	if first.size > r.maxBytes {
 		r.nextOffset = first.lastOffset + 1
 		if r.minOneBatch {
@@ -175,7 +174,7 @@ func (r *segmentRead) cut(o *openSegment, dir string, scan *batchScanner, first 
 	// Jump near the cut by the index, unless the walk is short anyway.
 	limit := first.pos + r.maxBytes
 	if limit-first.end() > scanWindow {
-		e, _, err := o.lookupPosition(dir, limit)
+		e, _, err := o.lookupPosition(limit)
 		if err != nil {
 			return 0, err
 		}
@@ -196,11 +195,11 @@ func (r *segmentRead) cut(o *openSegment, dir string, scan *batchScanner, first 
 
 // limitPosition is where the batches below the offset limit end in a segment. What was
 // found last is remembered: many reads ask the same.
-func limitPosition(o *openSegment, dir string, scan *batchScanner, limit, end int64, slot int) (int64, error) {
+func limitPosition(o *openSegment, scan *batchScanner, limit, end int64, slot int) (int64, error) {
 	if pos, ok := o.limits[slot].load(limit); ok && pos <= end {
 		return pos, nil
 	}
-	e, _, err := o.lookupOffset(dir, limit)
+	e, _, err := o.lookupOffset(limit)
 	if err != nil {
 		return 0, err
 	}

@@ -216,7 +216,7 @@ func (l *Log) endOfSegment(s *segment) (int64, error) {
 		return 0, err
 	}
 	defer o.file.release()
-	e, _, err := o.lookupPosition(l.Dir(), size-1)
+	e, _, err := o.lookupPosition(size - 1)
 	if err != nil {
 		return 0, err
 	}
@@ -262,7 +262,7 @@ func (l *Log) replaySegment(p *ProducerStateManager, s *segment, from, end int64
 	defer o.file.release()
 	start := int64(0)
 	if from > s.baseOffset {
-		e, _, err := o.lookupOffset(l.Dir(), from)
+		e, _, err := o.lookupOffset(from)
 		if err != nil {
 			return err
 		}

@@ -115,6 +115,8 @@ type openSegment struct {
 	// files hold everything.
 	indexes atomic.Pointer[activeIndexes]
 
+	cache indexCache // of the offset index file, while indexes is nil
+
 	// The positions of the high watermark and the last stable offset, when they lay in
 	// this segment and were last looked up.
 	limits [2]offsetPosition
@@ -152,31 +154,29 @@ func (p *offsetPosition) store(offset, pos int64) {
 }
 
 // lookupOffset finds the last offset index entry whose offset is not above offset.
-func (o *openSegment) lookupOffset(dir string, offset int64) (indexEntry, int, error) {
-	return o.lookupIndex(dir, offsetEntrySize, offset-o.segment.baseOffset, false)
+func (o *openSegment) lookupOffset(offset int64) (indexEntry, int, error) {
+	return o.lookup(offset-o.segment.baseOffset, false)
 }
 
 // lookupPosition finds the last offset index entry whose position is not above pos.
-func (o *openSegment) lookupPosition(dir string, pos int64) (indexEntry, int, error) {
-	return o.lookupIndex(dir, offsetEntrySize, pos, true)
+func (o *openSegment) lookupPosition(pos int64) (indexEntry, int, error) {
+	return o.lookup(pos, true)
+}
+
+func (o *openSegment) lookup(target int64, byValue bool) (indexEntry, int, error) {
+	if x := o.indexes.Load(); x != nil {
+		return x.offsets.lookup(target, byValue)
+	}
+	return o.cache.lookup(o.log.fs(), indexFile{of: o, suffix: indexSuffix}, offsetEntrySize, -1, target, byValue)
 }
 
 // lookupTime finds the last time index entry whose timestamp is not above timestamp.
-func (o *openSegment) lookupTime(dir string, timestamp int64) (indexEntry, int, error) {
-	return o.lookupIndex(dir, timeEntrySize, timestamp, false)
-}
-
-func (o *openSegment) lookupIndex(dir string, entrySize int, target int64, byValue bool) (indexEntry, int, error) {
-	x := o.indexes.Load()
-	switch {
-	case x == nil && entrySize == offsetEntrySize:
-		return lookupIndexFile(o.log.fs(), o.segment.path(dir, indexSuffix), entrySize, -1, target, byValue)
-	case x == nil:
-		return lookupIndexFile(o.log.fs(), o.segment.path(dir, timeIndexSuffix), entrySize, -1, target, byValue)
-	case entrySize == offsetEntrySize:
-		return x.offsets.lookup(target, byValue)
+func (o *openSegment) lookupTime(timestamp int64) (indexEntry, int, error) {
+	if x := o.indexes.Load(); x != nil {
+		return x.times.lookup(timestamp, false)
 	}
-	return x.times.lookup(target, byValue)
+	var once indexCache
+	return once.lookup(o.log.fs(), indexFile{of: o, suffix: timeIndexSuffix}, timeEntrySize, -1, timestamp, false)
 }
 
 // acquire returns the segment opened, with a hold on its file that the caller releases.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sort"
@@ -72,6 +73,7 @@ type sparseIndex struct {
 	path      string
 	entrySize int
 
+	cache   indexCache
 	tail    atomic.Pointer[indexTail] // never nil
 	written int                       // entries in the file; guarded by the log's lock
 }
@@ -257,7 +259,7 @@ func (x *sparseIndex) lookup(target int64, byValue bool) (e indexEntry, slot int
 	if t.base == 0 {
 		return indexEntry{}, -1, nil
 	}
-	return lookupIndexFile(x.fs, x.path, x.entrySize, t.base, target, byValue)
+	return x.cache.lookup(x.fs, indexFile{path: x.path}, x.entrySize, t.base, target, byValue)
 }
 
 func above(e indexEntry, target int64, byValue bool) bool {
@@ -267,29 +269,105 @@ func above(e indexEntry, target int64, byValue bool) bool {
 	return e.key > target
 }
 
-// lookupIndexFile is lookup in the first count entries of a file, or in all of them if
-// count is negative. A file that does not exist has none.
-func lookupIndexFile(fsys FS, path string, entrySize, count int, target int64, byValue bool) (indexEntry, int, error) {
-	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return indexEntry{}, -1, nil
+// indexCache keeps pieces of an index file that were looked up in last, so that readers
+// that go through a segment open its index file only every few megabytes. Any goroutine
+// may use it. It lives no longer than the segment stays open and uncut.
+type indexCache struct {
+	pieces [4]atomic.Pointer[indexPiece]
+	next   atomic.Uint32
+}
+
+// reset forgets all pieces.
+func (c *indexCache) reset() {
+	for i := range c.pieces {
+		c.pieces[i].Store(nil)
 	}
-	if err != nil {
-		return indexEntry{}, -1, err
+}
+
+// indexFile names an index file: by its path, or as that of a segment, whose path is put
+// together only if the file must be opened.
+type indexFile struct {
+	path   string
+	of     *openSegment
+	suffix string
+}
+
+func (f indexFile) name() string {
+	if f.of == nil {
+		return f.path
 	}
-	defer f.Close()
-	if count < 0 {
-		if count, err = indexFileCount(f, entrySize); err != nil {
-			return indexEntry{}, -1, err
+	return f.of.segment.path(f.of.log.Dir(), f.suffix)
+}
+
+// indexPiece is a run of entries of an index file. Lookups up to, not including, the
+// last entry end in it; that is the next piece's first, or, if nothing will follow, a
+// sentinel.
+type indexPiece struct {
+	base    int
+	entries []indexEntry
+}
+
+// The number of entries in a piece.
+const pieceSize = 256
+
+// lookup finds the last entry among the first count in the file, or among all if count
+// is negative and the file is complete.
+func (c *indexCache) lookup(fsys FS, file indexFile, entrySize, count int, target int64, byValue bool) (indexEntry, int, error) {
+	for i := range c.pieces {
+		if p := c.pieces[i].Load(); p != nil && p.covers(target, byValue) {
+			e, slot := p.find(target, byValue)
+			return e, slot, nil
 		}
 	}
-	// Narrow the range entry by entry, then read what is left at once.
-	low, high := 0, count // the answer lies in [low-1, high)
+	path := file.name()
+	p, err := readIndexPiece(fsys, path, entrySize, count, target, byValue)
+	if err != nil {
+		return indexEntry{}, -1, fmt.Errorf("read %s: %w", path, err)
+	}
+	e, slot := p.find(target, byValue)
+	if slot >= 0 && p.covers(target, byValue) {
+		c.pieces[c.next.Add(1)%uint32(len(c.pieces))].Store(p)
+	}
+	return e, slot, nil
+}
+
+func (p *indexPiece) covers(target int64, byValue bool) bool {
+	n := len(p.entries)
+	return n > 1 && !above(p.entries[0], target, byValue) && above(p.entries[n-1], target, byValue)
+}
+
+func (p *indexPiece) find(target int64, byValue bool) (indexEntry, int) {
+	i := sort.Search(len(p.entries), func(i int) bool { return above(p.entries[i], target, byValue) }) - 1
+	if i < 0 {
+		return indexEntry{}, -1
+	}
+	return p.entries[i], p.base + i
+}
+
+// readIndexPiece reads the part of an index file in which the last entry lies that is not
+// above target. A file that does not exist has no entries.
+func readIndexPiece(fsys FS, path string, entrySize, count int, target int64, byValue bool) (*indexPiece, error) {
+	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return &indexPiece{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	complete := count < 0
+	if complete {
+		if count, err = indexFileCount(f, entrySize); err != nil {
+			return nil, err
+		}
+	}
+	// Which piece: the last whose first entry is not above target.
+	low, high := 0, (count+pieceSize-1)/pieceSize // the answer lies in [low, high)
 	var b [timeEntrySize]byte
-	for high-low > tailKept {
+	for high-low > 1 {
 		mid := int(uint(low+high) / 2)
-		if _, err := f.ReadAt(b[:entrySize], int64(mid)*int64(entrySize)); err != nil {
-			return indexEntry{}, -1, fmt.Errorf("read %s: %w", path, err)
+		if _, err := f.ReadAt(b[:entrySize], int64(mid)*pieceSize*int64(entrySize)); err != nil {
+			return nil, err
 		}
 		if above(parseIndexEntry(b[:], entrySize), target, byValue) {
 			high = mid
@@ -297,15 +375,14 @@ func lookupIndexFile(fsys FS, path string, entrySize, count int, target int64, b
 			low = mid
 		}
 	}
-	entries, err := readIndexEntries(f, entrySize, low, high)
-	if err != nil {
-		return indexEntry{}, -1, fmt.Errorf("read %s: %w", path, err)
+	p := &indexPiece{base: low * pieceSize}
+	if p.entries, err = readIndexEntries(f, entrySize, p.base, min(count, p.base+pieceSize+1)); err != nil {
+		return nil, err
 	}
-	i := sort.Search(len(entries), func(i int) bool { return above(entries[i], target, byValue) }) - 1
-	if i < 0 {
-		return indexEntry{}, -1, nil
+	if complete && p.base+len(p.entries) == count {
+		p.entries = append(p.entries, indexEntry{math.MaxInt64, math.MaxUint32})
 	}
-	return entries[i], low + i, nil
+	return p, nil
 }
 
 // lastIndexEntry reads the newest entry of a file.

@@ -158,8 +158,7 @@ func (l *Log) searchSegment(s *segment, timestamp, from int64) (TimestampOffset,
 		return noTimestampOffset, err
 	}
 	defer o.file.release()
-	dir := l.Dir()
-	t, slot, err := o.lookupTime(dir, timestamp)
+	t, slot, err := o.lookupTime(timestamp)
 	if err != nil {
 		return noTimestampOffset, err
 	}
@@ -168,7 +167,7 @@ func (l *Log) searchSegment(s *segment, timestamp, from int64) (TimestampOffset,
 	if slot >= 0 {
 		offset = max(offset, s.baseOffset+int64(t.value))
 	}
-	e, _, err := o.lookupOffset(dir, offset)
+	e, _, err := o.lookupOffset(offset)
 	if err != nil {
 		return noTimestampOffset, err
 	}

@@ -91,7 +91,7 @@ func (l *Log) positionLocked(s *segment, offset int64) (int64, error) {
 		return 0, err
 	}
 	defer o.file.release()
-	e, _, err := o.lookupOffset(l.Dir(), offset)
+	e, _, err := o.lookupOffset(offset)
 	if err != nil {
 		return 0, err
 	}
