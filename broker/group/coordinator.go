@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -327,7 +328,8 @@ func (c *Coordinator) Stats() Stats {
 	return total
 }
 
-// PartitionOf is the positive Java hash of the group id modulo the partition count.
+// PartitionOf is the absolute value of the Java hash of the group id modulo the partition
+// count.
 func PartitionOf(groupID string, partitionCount int32) int32 {
 	var h int32
 	for _, r := range groupID {
@@ -339,5 +341,8 @@ func PartitionOf(groupID string, partitionCount int32) int32 {
 		}
 		h = 31*h + r
 	}
-	return h & 0x7fffffff % partitionCount
+	if h == math.MinInt32 { // has no absolute value
+		return 0
+	}
+	return max(h, -h) % partitionCount
 }

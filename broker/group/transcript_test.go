@@ -683,13 +683,17 @@ func (w *ourWorld) command(name string, a args) (string, error) {
 	case "marker":
 		var marker protocol.EndTxnMarker
 		marker.Commit = a["commit"] == "true"
+		w.storage.mu.Lock()
 		w.storage.appendLocked(0, protocol.AppendEndTxnBatch(nil, a.int("pid", 1), 0, time.Now().UnixMilli(), marker))
+		w.storage.mu.Unlock()
 		w.c.TransactionCompleted(0, a.int("pid", 1), marker.Commit)
 		return "", nil
 	case "topics-deleted":
 		w.c.TopicsDeleted(strings.Split(a["names"], ","))
 		return "", nil
 	case "log": // what has been written since the last time
+		w.storage.mu.Lock()
+		defer w.storage.mu.Unlock()
 		var b strings.Builder
 		for _, r := range w.storage.records(w.t, 0) {
 			b.WriteString(showRecord(&r))
