@@ -401,3 +401,6 @@ func (d *Draft) setFeature(r *FeatureRecord) {
 		d.next.features[r.Name] = r.Level
 	}
 }
+
+// ControllerEpoch is the controller epoch after the records applied so far.
+func (d *Draft) ControllerEpoch() int32 { return d.next.controllerEpoch }

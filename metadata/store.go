@@ -35,6 +35,9 @@ import (
 // but not if ctx was over at the call), ErrNotController when another broker has to be asked, ErrClosed
 // after Close.
 //
+// What a command is made of (slices, maps, pointers) belongs to the store from the call on:
+// a command that timed out may still be looked at.
+//
 // Authorization, quotas and policies are the caller's: items reach a store only when
 // they are allowed.
 //

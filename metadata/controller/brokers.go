@@ -8,7 +8,8 @@ import (
 )
 
 // RegisterBroker makes a broker known. version is what the image's version will be
-// with the record in it; it becomes the epoch of a new incarnation.
+// with the record in it; it becomes the epoch of a new
+// incarnation, unless an earlier one had it already.
 //
 // An earlier incarnation that is still in ISRs is taken out of them first, as if it had been
 // fenced: the new one may have lost what the old one had. Where it is the only one in
@@ -29,6 +30,9 @@ func (c *Controller) RegisterBroker(m *metadata.Image, r metadata.BrokerRegistra
 	}
 	if err := checkFeatures(m, &r); err != nil {
 		return nil, 0, err
+	}
+	if old != nil {
+		version = max(version, old.Epoch+1)
 	}
 	broker := metadata.Broker{ID: r.ID, Epoch: version, Incarnation: r.Incarnation, Endpoints: slices.Clone(r.Endpoints), Rack: r.Rack,
 		Features: slices.Clone(r.Features), LogDirs: slices.Clone(r.LogDirs), Fenced: r.Fenced}

@@ -1,0 +1,256 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+
+	"github.com/barnabas-broker/barnabas/metadata"
+	"github.com/barnabas-broker/barnabas/metadata/controller"
+)
+
+// Store is metadata.Store on a Raft log.
+type Store struct {
+	// Constant after Open.
+	opts    Options
+	raft    *raft.Raft
+	log     *wal.WAL
+	machine *machine
+	ready   chan struct{} // closed when the image can be served, or startErr says why it cannot
+	closing chan struct{}
+	// requests is what the deciding goroutine takes commands from. When it is full, callers
+	// wait until their context is over.
+	requests chan *request
+
+	startErr  error // read after ready is closed
+	startOnce sync.Once
+	closeOnce sync.Once
+	closeErr  error
+	wg        sync.WaitGroup
+
+	// Used by the deciding goroutine alone.
+	controller *controller.Controller
+	request    requestID // of the last proposal
+	leading    bool
+	buf        []byte
+}
+
+var _ metadata.Store = (*Store)(nil)
+
+// Open opens the store in opts.Dir, a new one if there is none, and returns when its image
+// can be served: alone, when all that was ever committed is applied and this node decides; with
+// other voters, when there is a cluster.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	opts.setDefaults()
+	if opts.Dir == "" {
+		return nil, errors.New("open metadata store: no directory given")
+	}
+	s := &Store{
+		opts:       opts,
+		machine:    newMachine(opts.Logger),
+		ready:      make(chan struct{}),
+		closing:    make(chan struct{}),
+		requests:   make(chan *request, 256),
+		controller: controller.New(opts.Controller),
+		request:    requestID{node: opts.NodeID, incarnation: rand.Uint64()},
+	}
+	if err := s.openRaft(); err != nil {
+		return nil, fmt.Errorf("open metadata store %s: %w", opts.Dir, err)
+	}
+	cancelWatch := s.machine.publisher.Subscribe(s.watchForCluster)
+	s.wg.Go(s.decide)
+	var err error
+	select {
+	case <-s.ready:
+		err = s.startErr
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	cancelWatch()
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open metadata store %s: %w", opts.Dir, err)
+	}
+	return s, nil
+}
+
+// serverID is this node's name in Raft.
+func (s *Store) serverID() raft.ServerID {
+	return raft.ServerID(strconv.Itoa(int(s.opts.NodeID)) + "-" + s.opts.DirectoryID.String())
+}
+
+// isAlone says whether this node is the whole quorum.
+func (s *Store) isAlone() bool { return s.opts.Transport == nil }
+
+func (s *Store) openRaft() (err error) {
+	if err := os.MkdirAll(s.opts.Dir, 0o755); err != nil {
+		return err
+	}
+	logger := &raftLogger{logger: s.opts.Logger, name: "raft", quiet: s.isAlone()}
+	s.log, err = wal.Open(s.opts.Dir, wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.log.Close()
+		}
+	}()
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(s.opts.Dir, 2, logger)
+	if err != nil {
+		return err
+	}
+	transport := s.opts.Transport
+	if transport == nil {
+		_, transport = raft.NewInmemTransport(raft.ServerAddress("local"))
+	}
+	config := s.raftConfig(logger)
+	existing, err := raft.HasExistingState(s.log, s.log, snapshots)
+	if err != nil {
+		return err
+	}
+	if !existing && !s.opts.Join {
+		voters := s.opts.Voters
+		if voters == nil {
+			voters = []raft.Server{{Suffrage: raft.Voter, ID: config.LocalID, Address: transport.LocalAddr()}}
+		}
+		if err := raft.BootstrapCluster(config, s.log, s.log, snapshots, transport, raft.Configuration{Servers: voters}); err != nil {
+			return err
+		}
+	}
+	s.raft, err = raft.NewRaft(config, s.machine, s.log, s.log, snapshots, transport)
+	if err != nil {
+		return err
+	}
+	if err := s.checkMembership(config.LocalID); err != nil {
+		s.raft.Shutdown().Error()
+		return err
+	}
+	if s.isAlone() {
+		// Nobody else can be leader, so there is nothing to wait for: a shorter timeout
+		// makes a follower look at once whether it still hears a leader.
+		reload := s.raft.ReloadableConfig()
+		reload.HeartbeatTimeout = s.opts.HeartbeatTimeout
+		return s.raft.ReloadConfig(reload)
+	}
+	return nil
+}
+
+func (s *Store) raftConfig(logger *raftLogger) *raft.Config {
+	config := raft.DefaultConfig()
+	config.LocalID = s.serverID()
+	config.Logger = logger
+	config.HeartbeatTimeout = s.opts.HeartbeatTimeout
+	config.ElectionTimeout = s.opts.HeartbeatTimeout
+	config.LeaderLeaseTimeout = s.opts.HeartbeatTimeout / 2
+	config.SnapshotThreshold = s.opts.SnapshotThreshold
+	config.MaxAppendEntries = 512
+	config.BatchApplyCh = true
+	config.NoLegacyTelemetry = true
+	if s.isAlone() {
+		// The lease is of a quorum of one: looking after it is only for form's sake. See
+		// openRaft for why the first timeout is the longer.
+		config.HeartbeatTimeout += s.opts.HeartbeatTimeout
+		config.ElectionTimeout = config.HeartbeatTimeout
+		config.LeaderLeaseTimeout = s.opts.HeartbeatTimeout
+		config.TrailingLogs = 128 // kept for followers to catch up with
+	}
+	return config
+}
+
+// checkMembership refuses to run as somebody else than the directory belongs to.
+func (s *Store) checkMembership(id raft.ServerID) error {
+	future := s.raft.GetConfiguration()
+	if err := future.Error(); err != nil {
+		return err
+	}
+	servers := future.Configuration().Servers
+	if len(servers) == 0 {
+		return nil // waiting to be taken in
+	}
+	for _, server := range servers {
+		if server.ID == id {
+			return nil
+		}
+	}
+	if s.isAlone() {
+		return fmt.Errorf("it belongs to node %s (node id and directory id), not to %s", servers[0].ID, id)
+	}
+	return nil // removed, or not yet taken in
+}
+
+// watchForCluster makes a follower ready when it knows the cluster.
+func (s *Store) watchForCluster(_ *metadata.Delta, image *metadata.Image) {
+	if !s.isAlone() && image.ClusterID() != "" {
+		s.start(s.checkClusterID(image))
+	}
+}
+
+func (s *Store) checkClusterID(image *metadata.Image) error {
+	if s.opts.ClusterID != "" && image.ClusterID() != s.opts.ClusterID {
+		return fmt.Errorf("it belongs to cluster %s, not to %s", image.ClusterID(), s.opts.ClusterID)
+	}
+	return nil
+}
+
+// start lets Open return.
+func (s *Store) start(err error) {
+	s.startOnce.Do(func() {
+		s.startErr = err
+		close(s.ready)
+	})
+}
+
+// Image implements metadata.Store.
+func (s *Store) Image() *metadata.Image { return s.machine.publisher.Image() }
+
+// Subscribe implements metadata.Store.
+func (s *Store) Subscribe(fn func(*metadata.Delta, *metadata.Image)) (cancel func()) {
+	return s.machine.publisher.Subscribe(fn)
+}
+
+// Raft returns the Raft node, for membership changes and for looking at.
+func (s *Store) Raft() *raft.Raft { return s.raft }
+
+// IsLeader says whether this node is Raft's leader.
+func (s *Store) IsLeader() bool { return s.raft.State() == raft.Leader }
+
+// Close implements metadata.Store.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		close(s.closing)
+		s.start(errors.New("closed"))
+		// Raft first: what the deciding goroutine waits for then fails.
+		err := s.raft.Shutdown().Error()
+		s.wg.Wait()
+		s.closeErr = errors.Join(err, s.log.Close())
+	})
+	return s.closeErr
+}
+
+// Remove deletes the store in dir, which nobody may have open.
+func Remove(dir string) error {
+	for _, name := range []string{"wal-meta.db", "snapshots"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil {
+		return err
+	}
+	for _, name := range segments {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
