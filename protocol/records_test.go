@@ -199,7 +199,7 @@ func walkAll(b []byte, h *RecordBatch, buf *RecordsBuffer, skim bool, fn func(*R
 }
 
 func TestLargeRecordsAreSkimmedWithinTheWindow(t *testing.T) {
-	value := make([]byte, 8<<20)
+	value := make([]byte, 2<<20)
 	for _, codec := range allCodecs()[1:] {
 		b, err := AppendBatch(nil, BatchOptions{Codec: codec},
 			Record{Timestamp: 5, Key: []byte("small")},
@@ -223,10 +223,10 @@ func TestLargeRecordsAreSkimmedWithinTheWindow(t *testing.T) {
 		if len(buf.window) != 64<<10 {
 			t.Errorf("%s: the window grew to %d", codecName(codec), len(buf.window))
 		}
-		buf.MaxDecompressedBytes = 30 << 20
+		buf.MaxDecompressedBytes = 9 << 20
 		for _, skim := range []bool{false, true} {
 			if err := walkAll(b, &h, &buf, skim, nil); !errors.Is(err, ErrDecompressedSize) {
-				t.Errorf("%s, skim %v: 40 MiB within 30: %v", codecName(codec), skim, err)
+				t.Errorf("%s, skim %v: 10 MiB within 9: %v", codecName(codec), skim, err)
 			}
 		}
 	}

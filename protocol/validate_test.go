@@ -95,7 +95,7 @@ func TestUndecodableCompressionIsTheServersError(t *testing.T) {
 }
 
 func TestBombsAreRefused(t *testing.T) {
-	value := make([]byte, 40<<20)
+	value := make([]byte, 10<<20)
 	for _, codec := range allCodecs()[1:] {
 		b, err := AppendBatch(nil, BatchOptions{Codec: codec}, Record{Value: value})
 		if err != nil {
@@ -103,7 +103,7 @@ func TestBombsAreRefused(t *testing.T) {
 		}
 		s := clientSettings()
 		s.MaxMessageBytes = 0
-		v := Validator{MaxDecompressedBytes: 4 << 20}
+		v := Validator{MaxDecompressedBytes: 1 << 20}
 		if _, err := v.Validate(b, s); codeOf(err) != ErrMessageTooLarge {
 			t.Errorf("%s in place: %v", codecName(codec), err)
 		}

@@ -198,9 +198,9 @@ func TestReaderGivesTheSameInAnyPieces(t *testing.T) {
 // whole again if its window is too large for one. The frames do not tell their size, as
 // Java's do not.
 func TestZstdOfAnyWindowIsRead(t *testing.T) {
-	large := bytes.Repeat(inputs()["large"], 5)
-	for _, window := range []int{1 << 16, 2 << 20, 8 << 20, 16 << 20, 128 << 20} {
-		for _, size := range []int{1000, 1 << 20, len(large)} {
+	large := bytes.Repeat(inputs()["large"], 3)
+	for _, window := range []int{2 << 20, 8 << 20, 128 << 20} {
+		for _, size := range []int{1000, len(large)} {
 			data := large[:size]
 			var compressed bytes.Buffer
 			w, err := zstd.NewWriter(&compressed, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1),
