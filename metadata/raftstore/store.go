@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
@@ -23,6 +24,7 @@ type Store struct {
 	opts    Options
 	raft    *raft.Raft
 	log     *wal.WAL
+	meta    *metadb.BoltMetaDB // of log, which does not close it
 	machine *machine
 	ready   chan struct{} // closed when the image can be served, or startErr says why it cannot
 	closing chan struct{}
@@ -95,13 +97,15 @@ func (s *Store) openRaft() (err error) {
 		return err
 	}
 	logger := &raftLogger{logger: s.opts.Logger, name: "raft", quiet: s.isAlone()}
-	s.log, err = wal.Open(s.opts.Dir, wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger))
+	s.meta = &metadb.BoltMetaDB{}
+	s.log, err = wal.Open(s.opts.Dir, wal.WithMetaStore(s.meta), wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger))
 	if err != nil {
-		return err
+		return errors.Join(err, s.meta.Close())
 	}
 	defer func() {
 		if err != nil {
 			s.log.Close()
+			s.meta.Close()
 		}
 	}()
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(s.opts.Dir, 2, logger)
@@ -231,7 +235,7 @@ func (s *Store) Close() error {
 		// Raft first: what the deciding goroutine waits for then fails.
 		err := s.raft.Shutdown().Error()
 		s.wg.Wait()
-		s.closeErr = errors.Join(err, s.log.Close())
+		s.closeErr = errors.Join(err, s.log.Close(), s.meta.Close())
 	})
 	return s.closeErr
 }
