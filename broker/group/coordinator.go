@@ -52,7 +52,6 @@ type Coordinator struct {
 
 	mu          sync.RWMutex
 	shards      map[int32]*shard
-	terms       uint64
 	closed      bool
 	expiring    bool          // the periodic expiry has been set
 	toLoad      []*shard      // waiting for a loader
@@ -100,7 +99,12 @@ func (c *Coordinator) Close() {
 	c.closed = true
 	shards := c.shards
 	c.shards = make(map[int32]*shard)
-	c.toLoad = nil
+	if len(c.toLoad) > 0 {
+		if c.loading -= len(c.toLoad); c.loading == 0 {
+			close(c.loaded)
+		}
+		c.toLoad = nil
+	}
 	c.mu.Unlock()
 	c.cancel()
 	c.timers.close()
@@ -184,8 +188,7 @@ func (c *Coordinator) BecomeLeader(partition, leaderEpoch int32) {
 		c.expiring = true
 		c.timers.add(shardWake{atMs: c.timers.instant().monotonicMs + c.cfg.OffsetsRetentionCheckInterval.Milliseconds()})
 	}
-	c.terms++
-	s := &shard{coordinator: c, partition: partition, leaderEpoch: leaderEpoch, term: c.terms}
+	s := &shard{coordinator: c, partition: partition, leaderEpoch: leaderEpoch}
 	c.shards[partition] = s
 	c.queueLoadLocked(s)
 }

@@ -12,41 +12,50 @@ type loader struct {
 	buf  protocol.RecordsBuffer
 
 	records int64
-	skipped int64 // unreadable, or of a kind that neither we nor Apache know
-	foreign int64 // of group types that are not served
+	skipped int64 // unreadable
+	foreign int64 // of group types that are not served; left alone
 	failure error // of the first skipped record
 }
 
-// load takes one batch. A record that cannot be read is counted and skipped: the others
-// are worth having. A batch that cannot be read at all is an error of the log's.
+// load takes one batch, of any magic. What cannot be read, a record or a batch, is counted
+// and skipped: the rest is worth having.
 func (l *loader) load(batch []byte) error {
-	h, err := protocol.ParseRecordBatch(batch)
+	h, err := protocol.ParseBatch(batch)
 	if err != nil {
-		return err
-	}
-	if h.IsControl() {
-		return protocol.WalkRecords(batch, &h, &l.buf, func(r *protocol.Record) error {
-			marker, err := protocol.ParseEndTxnMarker(r.Key, r.Value)
-			if err != nil {
-				l.skip(err)
-				return nil
-			}
-			l.core.endTransaction(transactionEvent{producerID: h.ProducerID, committed: marker.Commit})
-			return nil
-		})
+		l.skip(err)
+		return nil
 	}
 	producerID := int64(-1)
 	if h.IsTransactional() {
 		producerID = h.ProducerID
 	}
 	l.core.position++
-	return protocol.WalkRecords(batch, &h, &l.buf, func(r *protocol.Record) error {
+	err = protocol.WalkRecords(batch, &h, &l.buf, func(r *protocol.Record) error {
 		l.records++
-		if err := l.record(r.Key, r.Value, producerID); err != nil {
+		var err error
+		if h.IsControl() {
+			err = l.marker(&h, r)
+		} else {
+			err = l.record(r.Key, r.Value, producerID)
+		}
+		if err != nil {
 			l.skip(err)
 		}
 		return nil
 	})
+	if err != nil {
+		l.skip(err)
+	}
+	return nil
+}
+
+func (l *loader) marker(h *protocol.RecordBatch, r *protocol.Record) error {
+	marker, err := protocol.ParseEndTxnMarker(r.Key, r.Value)
+	if err != nil {
+		return err
+	}
+	l.core.endTransaction(transactionEvent{producerID: h.ProducerID, committed: marker.Commit})
+	return nil
 }
 
 func (l *loader) skip(err error) {

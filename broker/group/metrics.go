@@ -19,7 +19,7 @@ type Stats struct {
 	Loads                 int64 // partitions loaded
 	LoadsFailed           int64
 	LoadMs                int64 // spent on loads
-	RecordsSkipped        int64 // at loads: neither ours nor a known group type's, or unreadable
+	RecordsSkipped        int64 // at loads, because they could not be read
 
 	// Gauges.
 	PartitionsLed       int

@@ -63,7 +63,7 @@ type Storage interface {
 	Append(w Write, done func(error))
 
 	// Load hands every batch of a partition, from its log start to its log end, to fn, in
-	// order; magic 2 batches whole, one at a time. The bytes are good until fn returns. It
+	// order; whole batches of whatever magic, one at a time. The bytes are good until fn returns. It
 	// returns early with fn's error, when ctx ends or when leadership is lost. What lies
 	// above the high watermark is this leader's to commit, and counts.
 	Load(ctx context.Context, partition int32, fn func(batch []byte) error) error

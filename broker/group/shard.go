@@ -30,7 +30,6 @@ type shard struct {
 
 	mu          sync.Mutex // never held over an Append, a callback or a timer's fire
 	status      shardStatus
-	term        uint64 // of the whole coordinator: no two shards have the same
 	leaderEpoch int32
 	core        *core
 	queue       []*write
@@ -64,10 +63,9 @@ func (s *shard) do(event any) protocol.ErrorCode {
 		return code
 	}
 	acts := s.core.step(now, event)
-	term := s.term
 	s.queue = append(s.queue, acts.writes...)
 	s.mu.Unlock()
-	s.act(term, acts)
+	s.act(acts)
 	return protocol.None
 }
 
@@ -129,7 +127,7 @@ func (s *shard) load() {
 	s.stats.Loads++
 	s.stats.LoadMs += now.monotonicMs - begun.monotonicMs
 	s.stats.RecordsSkipped += l.skipped
-	term, epoch, deferred := s.term, s.leaderEpoch, s.deferred
+	epoch, deferred := s.leaderEpoch, s.deferred
 	s.deferred = nil
 	groups := len(s.core.groups)
 	s.mu.Unlock()
@@ -140,7 +138,7 @@ func (s *shard) load() {
 	}
 	c.logger.Info("loaded group partition", "topic", OffsetsTopic, "partition", s.partition, "leaderEpoch", epoch,
 		"records", l.records, "groups", groups, "otherRecords", l.foreign)
-	s.act(term, acts)
+	s.act(acts)
 	for _, e := range deferred {
 		s.do(e)
 	}
@@ -154,19 +152,18 @@ func (s *shard) loadFailed(err error) {
 	gone := s.status == shardGone
 	s.cancelLoad = nil
 	s.stats.LoadsFailed++
-	term := s.term
 	s.mu.Unlock()
 	if gone || c.ctx.Err() != nil {
 		return
 	}
 	c.logger.Error("cannot load group partition", "topic", OffsetsTopic, "partition", s.partition, "err", err)
-	c.timers.add(shardWake{atMs: c.timers.instant().monotonicMs + loadRetry.Milliseconds(), shard: s, term: term, load: true})
+	c.timers.add(shardWake{atMs: c.timers.instant().monotonicMs + loadRetry.Milliseconds(), shard: s, load: true})
 }
 
 // act does what a step wants done, its writes having been queued.
-func (s *shard) act(term uint64, acts actions) {
+func (s *shard) act(acts actions) {
 	for _, w := range acts.wakes {
-		s.coordinator.timers.add(shardWake{atMs: w.atMs, shard: s, term: term, groupID: w.groupID})
+		s.coordinator.timers.add(shardWake{atMs: w.atMs, shard: s, groupID: w.groupID})
 	}
 	for _, f := range acts.replies {
 		f()
@@ -302,10 +299,9 @@ func (s *shard) appended(code protocol.ErrorCode) {
 	clear(s.inFlight)
 	s.inFlight = s.inFlight[:0]
 	s.appending = false
-	term := s.term
 	s.mu.Unlock()
 	for _, w := range all.wakes {
-		s.coordinator.timers.add(shardWake{atMs: w.atMs, shard: s, term: term, groupID: w.groupID})
+		s.coordinator.timers.add(shardWake{atMs: w.atMs, shard: s, groupID: w.groupID})
 	}
 	for _, f := range all.replies {
 		f()

@@ -346,3 +346,36 @@ func BenchmarkOffsetCommit(b *testing.B) {
 		})
 	}
 }
+
+// A partition that holds what we cannot read still serves the rest; records of other group
+// types, as Apache 4.3.1 left them, are passed over.
+func TestLoadPassesOverWhatItCannotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOurWorld(t)
+		if _, err := w.command("load", args{"file": "apache-4.3.1.log"}); err != nil {
+			t.Fatal(err)
+		}
+		cfg := Config{}.withDefaults()
+		l := loader{core: newCore(&cfg, protocol.NewUUID, new(Stats))}
+		for _, b := range w.storage.partitions[0] {
+			if err := l.load(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if l.foreign == 0 || l.skipped != 0 {
+			t.Errorf("%d foreign, %d skipped", l.foreign, l.skipped)
+		}
+		broken, err := protocol.AppendBatch(nil, protocol.BatchOptions{},
+			protocol.Record{Key: []byte{0, 1, 0x7f}, Value: []byte{0, 3}}, protocol.Record{Value: []byte{1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.storage.partitions[0] = append(w.storage.partitions[0], []byte("no batch at all, but long enough to look like one"), broken, broken[:70])
+		if _, err := w.command("restart", nil); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.c.Stats(); s.RecordsSkipped < 4 || s.Groups != 5 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

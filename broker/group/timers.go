@@ -29,7 +29,6 @@ type timers struct {
 type shardWake struct {
 	atMs    int64
 	shard   *shard
-	term    uint64 // of the shard; a wake of an earlier one is void
 	groupID string
 	load    bool // retry the load of the shard
 }
