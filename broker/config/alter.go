@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -192,149 +191,6 @@ func trimmed(values map[string]string) map[string]string {
 	return m
 }
 
-// dynamicRule is one of the rules by name that an alteration of a broker must keep, in
-// the order in which Apache checks them.
-type dynamicRule struct {
-	message            string
-	breaks             func(name string) bool
-	set                string // Scala's word for the collection, which Apache's message shows
-	clusterDefaultOnly bool
-	valuesNext         bool // after this rule the values are checked
-}
-
-var dynamicRules = []dynamicRule{
-	{message: "Cannot update these configs dynamically", set: "Set", breaks: func(name string) bool {
-		k := Lookup(ScopeBroker, name)
-		return k != nil && k.Dynamic == ReadOnly
-	}},
-	{message: "These security configs can be dynamically updated only per-listener using the listener prefix",
-		set: "HashSet", breaks: storeKey, valuesNext: true},
-	{message: "Cannot update these configs at default cluster level, broker id must be specified",
-		set: "Set", breaks: func(name string) bool {
-			k, listener, rest := lookupPrefixed(name)
-			if k == nil {
-				return false
-			}
-			if listener != "" {
-				return rest != "max.connections" && rest != "max.connection.creation.rate" && rest != "num.network.threads"
-			}
-			return k.Dynamic == PerBroker
-		}, clusterDefaultOnly: true},
-}
-
-// storeKey says whether a key names key or trust material.
-func storeKey(name string) bool {
-	switch name {
-	case "ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password",
-		"ssl.keystore.key", "ssl.keystore.certificate.chain",
-		"ssl.truststore.type", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.certificates":
-		return true
-	}
-	return false
-}
-
-func checkValues(values map[string]string) error {
-	for _, name := range sortedKeys(values) {
-		if k := LookupBroker(name); k != nil {
-			if err := k.Check(values[name]); err != nil {
-				return errors.New(invalid(k.Name, values[name], err))
-			}
-		}
-	}
-	return nil
-}
-
-// checkDynamic is the rules for one stored value.
-func checkDynamic(name, value string, perBroker bool) error {
-	for _, rule := range dynamicRules {
-		if (perBroker && rule.clusterDefaultOnly) || !rule.breaks(name) {
-			continue
-		}
-		return errors.New(lowerFirst(rule.message))
-	}
-	return checkValues(map[string]string{name: value})
-}
-
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
-
-// threadKeys are the sizes of thread pools, which may change by half to double at a time.
-var threadKeys = []string{"background.threads", "log.cleaner.threads", "num.io.threads", "num.network.threads",
-	"num.recovery.threads.per.data.dir", "num.replica.fetchers"}
-
-// checkThreads is the rule on one of them.
-func checkThreads(key string, was, want int64) error {
-	bad := func(format string, args ...any) error {
-		return protocol.Errorf(protocol.ErrInvalidRequest, format, args...)
-	}
-	what := fmt.Sprintf("Dynamic thread count update validation failed for %s=%d", key, want)
-	cleaner := key == "log.cleaner.threads"
-	switch {
-	case was == want:
-		return nil
-	case cleaner && want < 1:
-		return bad("Log cleaner threads should be at least 1")
-	case cleaner && want < was/2:
-		return bad("Log cleaner threads cannot be reduced to less than half the current value %d", was)
-	case cleaner && want > was*2:
-		return bad("Log cleaner threads cannot be increased to more than double the current value %d", was)
-	case want < 1:
-		return bad("%s, value should be at least 1", what)
-	case want < was/2:
-		return bad("%s, value should be at least half the current value %d", what, was)
-	case want > was*2:
-		return bad("%s, value should not be greater than double the current value %d", what, was)
-	}
-	return nil
-}
-
-// validateStep checks the rules between the configuration in effect and the next one.
-func (c *Config) validateStep(next *Config) error {
-	bad := func(format string, args ...any) error {
-		return protocol.Errorf(protocol.ErrInvalidRequest, format, args...)
-	}
-	for _, key := range threadKeys {
-		if err := checkThreads(key, c.long(key), next.long(key)); err != nil {
-			return err
-		}
-	}
-	for _, values := range []map[string]string{next.perBroker, next.clusterDefault} {
-		for _, name := range sortedKeys(values) {
-			if k, listener, rest := lookupPrefixed(name); k != nil && listener != "" && rest == "num.network.threads" {
-				v, _ := c.ListenerValue(listener, "", rest)
-				was, _ := strconv.ParseInt(v, 10, 64)
-				want, _ := strconv.ParseInt(values[name], 10, 64)
-				if err := checkThreads(rest, was, want); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if retention, ok := next.firstOf(retentionSynonyms); ok && retention == 0 {
-		return bad("log.retention.ms must be unlimited (-1) or, greater than or equal to 1")
-	}
-	if low, high := next.long("log.cleaner.min.compaction.lag.ms"), next.long("log.cleaner.max.compaction.lag.ms"); low > high {
-		return bad("conflict topic config setting log.cleaner.min.compaction.lag.ms (%d) > log.cleaner.max.compaction.lag.ms (%d)", low, high)
-	}
-	if next.long("max.connections.per.ip") == 0 && next.text("max.connections.per.ip.overrides") == "" {
-		return bad("max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is set.")
-	}
-	if next.long("log.cleaner.dedupe.buffer.size")/max(next.long("log.cleaner.threads"), 1) <= 1<<20 {
-		return bad("log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.")
-	}
-	for _, e := range splitCSV(next.text("max.connections.per.ip.overrides")) {
-		if err := checkConnectionOverride(e); err != nil {
-			return bad("Error parsing configuration property 'max.connections.per.ip.overrides': %s", err)
-		}
-	}
-	for _, key := range []string{"listeners", "advertised.listeners", "listener.security.protocol.map"} {
-		was, _ := c.Value(key)
-		if want, _ := next.Value(key); was != want {
-			return bad("%s cannot be altered while the broker runs: listeners are fixed at start", key)
-		}
-	}
-	return nil
-}
-
 // checkConnectionOverride is the form of one entry of max.connections.per.ip.overrides.
 func checkConnectionOverride(entry string) error {
 	host, count, ok := cutLast(entry, ':')
@@ -358,35 +214,35 @@ func (c *Config) ValidateGroup(values map[string]string) error {
 			return bad("%s", invalid(name, values[name], err))
 		}
 	}
+	for _, name := range sortedKeys(values) {
+		kind, what, _ := strings.Cut(name, ".")
+		what = strings.TrimPrefix(what, "num.")
+		low, high := "group."+kind+".min."+what, "group."+kind+".max."+what
+		n, _ := strconv.ParseInt(trim(values[name]), 10, 64)
+		if Lookup(ScopeBroker, low) != nil && n < c.long(low) {
+			return bad("%s must be greater than or equal to %s", name, low)
+		}
+		if Lookup(ScopeBroker, high) != nil && n > c.long(high) {
+			return bad("%s must be less than or equal to %s", name, high)
+		}
+	}
 	for _, kind := range []string{"consumer", "share", "streams"} {
-		for _, what := range []string{"session.timeout.ms", "heartbeat.interval.ms"} {
-			v, ok := values[kind+"."+what]
-			if !ok {
-				continue
-			}
-			n, _ := strconv.ParseInt(trim(v), 10, 64)
-			lowKey, highKey := "group."+kind+".min."+what, "group."+kind+".max."+what
-			if n < c.long(lowKey) {
-				return bad("%s.%s must be greater than or equal to %s", kind, what, lowKey)
-			}
-			if n > c.long(highKey) {
-				return bad("%s.%s must be less than or equal to %s", kind, what, highKey)
-			}
-		}
-		session, hasSession := values[kind+".session.timeout.ms"]
-		if !hasSession {
-			continue
-		}
-		heartbeat, ok := values[kind+".heartbeat.interval.ms"]
-		if !ok {
-			heartbeat = Lookup(ScopeGroup, kind+".heartbeat.interval.ms").Default
-		}
-		s, _ := strconv.ParseInt(trim(session), 10, 64)
-		if h, _ := strconv.ParseInt(trim(heartbeat), 10, 64); s <= h {
-			return bad("%s.session.timeout.ms must be greater than %s.heartbeat.interval.ms", kind, kind)
+		session, heartbeat := kind+".session.timeout.ms", kind+".heartbeat.interval.ms"
+		if c.groupLong(values, session) <= c.groupLong(values, heartbeat) {
+			return bad("%s must be greater than %s", session, heartbeat)
 		}
 	}
 	return nil
+}
+
+// groupLong is a number of a group with these own settings, all valid.
+func (c *Config) groupLong(own map[string]string, name string) int64 {
+	v, ok := own[name]
+	if !ok {
+		v = c.GroupDefault(name)
+	}
+	n, _ := strconv.ParseInt(trim(v), 10, 64)
+	return n
 }
 
 // ValidateClientMetrics checks all settings of a client metrics subscription (KIP-714).
@@ -443,61 +299,4 @@ func SubtractList(value, less string) string {
 		}
 	}
 	return strings.Join(list, ",")
-}
-
-// ClampReplicationFactors says what the replication factors of the internal topics come to
-// on a cluster of so many brokers, with a note for each one lowered.
-func (c *Config) ClampReplicationFactors(brokers int) (offsets, transactions int16, transactionMinISR int32, notes []Note) {
-	lowered := func(key string, most int64) int64 {
-		s, _ := c.lookup(key)
-		n := c.long(key)
-		if n <= most {
-			return n
-		}
-		notes = append(notes, Note{Kind: NoteClamped, Setting: s,
-			Message: fmt.Sprintf("is %d, but there are only %d brokers: the topic is created with %d. With more brokers, raise it by a reassignment", n, brokers, most)})
-		return most
-	}
-	most := int64(max(brokers, 1))
-	offsets = int16(lowered("offsets.topic.replication.factor", most))
-	factor := lowered("transaction.state.log.replication.factor", most)
-	return offsets, int16(factor), int32(lowered("transaction.state.log.min.isr", factor)), notes
-}
-
-// Print returns one line key=value per effective value that somebody set, or of all keys,
-// by name, secrets hidden. It is what a broker prints at start.
-func (c *Config) Print(all bool) []string {
-	seen := make(map[string]bool)
-	for name := range c.static {
-		seen[name] = true
-	}
-	for name := range c.perBroker {
-		seen[name] = true
-	}
-	for name := range c.clusterDefault {
-		seen[name] = true
-	}
-	if all {
-		for i := range brokerKeys {
-			if k := &brokerKeys[i]; !k.Internal && k.Release != ReleaseOld {
-				seen[k.Name] = true
-			}
-		}
-	}
-	names := make([]string, 0, len(seen))
-	for name := range seen {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for i, name := range names {
-		s, ok := c.lookup(name)
-		switch {
-		case sensitiveName(name) && ok:
-			s.Value = Redacted
-		case !ok:
-			s.Value = "null"
-		}
-		names[i] = name + " = " + s.Value
-	}
-	return names
 }

@@ -107,19 +107,26 @@ func TestListAppendAndSubtract(t *testing.T) {
 	}
 }
 
-func TestGroupSettingsStayWithinTheBrokersBounds(t *testing.T) {
-	c := mustLoad(t, "")
-	for _, tt := range []struct {
-		values map[string]string
-		ok     bool
-	}{
-		{map[string]string{"consumer.session.timeout.ms": "50000"}, true},
-		{map[string]string{"consumer.session.timeout.ms": "44999"}, false},
-		{map[string]string{"consumer.session.timeout.ms": "60001"}, false},
-		{map[string]string{"consumer.nope": "1"}, false},
-	} {
-		if err := c.ValidateGroup(tt.values); (err == nil) != tt.ok {
-			t.Errorf("%v: %v", tt.values, err)
+// TestAlterationsOfGroupsAreJudgedAsApacheDoes replays what Apache 4.3.1 judged.
+func TestAlterationsOfGroupsAreJudgedAsApacheDoes(t *testing.T) {
+	data, err := os.ReadFile("testdata/apache-4.3.1/group-alters.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustLoad(t, "group.share.partition.max.record.locks=2000\n")
+	schema := &Schema{Current: func() *Config { return c }}
+	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		f := strings.Split(line, "\t")
+		kind, _ := strconv.Atoi(f[0])
+		values, _ := sets(f[2])
+		got := "0\t<null>"
+		var pe *protocol.Error
+		err := schema.Validate(metadata.ConfigResource{Type: metadata.ResourceType(kind), Name: f[1]}, values, nil)
+		if errors.As(err, &pe) {
+			got = strconv.Itoa(int(pe.Code)) + "\t" + pe.Message
+		}
+		if want := f[3] + "\t" + f[4]; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", f[2], got, want)
 		}
 	}
 }

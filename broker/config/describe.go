@@ -230,13 +230,19 @@ func (c *Config) DescribeGroup(own map[string]string, names []string) []Entry {
 		}
 		e := Entry{Name: k.Name, Type: k.Type, Doc: k.Doc, Source: SourceDefault}
 		v, set := own[k.Name]
-		if set {
-			e.Source = SourceGroup
-		} else {
+		if !set {
 			v = c.GroupDefault(k.Name)
 		}
 		e.Value = ptr(k.canonical(v))
-		e.Synonyms = []Synonym{{k.Name, e.Value, e.Source}}
+		if set {
+			e.Synonyms = append(e.Synonyms, Synonym{k.Name, e.Value, SourceGroup})
+		}
+		if server := "group." + k.Name; Lookup(ScopeBroker, server) != nil {
+			e.Synonyms = append(e.Synonyms, c.synonyms(server, brokerSynonyms(server), false)...)
+		} else {
+			e.Synonyms = append(e.Synonyms, Synonym{k.Name, ptr(k.Default), SourceDefault})
+		}
+		e.Source = e.Synonyms[0].Source
 		entries = append(entries, e)
 	}
 	return entries

@@ -47,7 +47,7 @@ func (e Entry) line() string {
 // have may be there in addition.
 func compareGolden(t *testing.T, file string, entries []Entry, ownDefault ...string) {
 	t.Helper()
-	data, err := os.ReadFile("testdata/apache-3.9.2/" + file)
+	data, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +78,13 @@ func compareGolden(t *testing.T, file string, entries []Entry, ownDefault ...str
 
 func TestDescribeBrokerIsApaches(t *testing.T) {
 	c := goldenConfig(t)
-	compareGolden(t, "broker-static.txt", c.DescribeBroker(nil), "log.dir")
+	compareGolden(t, "apache-3.9.2/broker-static.txt", c.DescribeBroker(nil), "log.dir")
 	c, notes := c.WithDynamic(goldenPerBroker, goldenClusterDefault)
 	if len(notes) > 0 {
 		t.Fatal(notes)
 	}
-	compareGolden(t, "broker-dynamic.txt", c.DescribeBroker(nil), "log.dir")
-	compareGolden(t, "broker-default.txt", c.DescribeBrokerDefault(nil))
+	compareGolden(t, "apache-3.9.2/broker-dynamic.txt", c.DescribeBroker(nil), "log.dir")
+	compareGolden(t, "apache-3.9.2/broker-default.txt", c.DescribeBrokerDefault(nil))
 	if got := c.DescribeBroker([]string{"log.retention.ms", "nope"}); len(got) != 1 || got[0].Name != "log.retention.ms" {
 		t.Errorf("asked for one key: %v", got)
 	}
@@ -92,8 +92,22 @@ func TestDescribeBrokerIsApaches(t *testing.T) {
 
 func TestDescribeTopicIsApaches(t *testing.T) {
 	c := goldenConfig(t)
-	compareGolden(t, "topic-plain.txt", c.DescribeTopic(nil, nil))
-	compareGolden(t, "topic-own.txt", c.DescribeTopic(goldenTopicOwn, nil))
+	compareGolden(t, "apache-3.9.2/topic-plain.txt", c.DescribeTopic(nil, nil))
+	compareGolden(t, "apache-3.9.2/topic-own.txt", c.DescribeTopic(goldenTopicOwn, nil))
 	c, _ = c.WithDynamic(goldenPerBroker, goldenClusterDefault)
-	compareGolden(t, "topic-plain-dynamic.txt", c.DescribeTopic(map[string]string{"retention.ms": " 77 "}, nil))
+	compareGolden(t, "apache-3.9.2/topic-plain-dynamic.txt", c.DescribeTopic(map[string]string{"retention.ms": " 77 "}, nil))
+}
+
+func TestDescribeGroupIsApaches(t *testing.T) {
+	c := mustLoad(t, "")
+	own := map[string]string{"consumer.session.timeout.ms": "50000", "share.auto.offset.reset": "by_duration:PT1H"}
+	// The one default that 4.x raised comes from the broker key.
+	compareGolden(t, "apache-4.3.1/group.txt", c.DescribeGroup(own, nil), "share.partition.max.record.locks")
+}
+
+func TestDescribeClientMetricsShowsWhatIsStored(t *testing.T) {
+	got := DescribeClientMetrics(map[string]string{"match": "client_id=.*", "interval.ms": "1000"}, []string{"match"})
+	if len(got) != 1 || got[0].line() != "match\tclient_id=.*\tsource=7\tsensitive=false\treadonly=false\ttype=0\t[]" {
+		t.Errorf("%v", got)
+	}
 }

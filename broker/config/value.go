@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -194,11 +195,19 @@ func (v Valid) checkText(value string) error {
 			return &valueError{value, "Version " + value + " is not a valid version"}
 		}
 	case ValidOffsetReset:
-		if value != "latest" && value != "earliest" && !strings.HasPrefix(value, "by_duration:P") {
-			return &valueError{value, "Value must be latest, earliest or by_duration:PnDTnHnMn.nS"}
+		duration, timed := strings.CutPrefix(value, "by_duration:")
+		if value != "latest" && value != "earliest" && (!timed || !isoDuration(duration)) {
+			return &valueError{value, "Invalid value `" + value + "` for configuration share.auto.offset.reset. " +
+				"The value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'."}
 		}
 	}
 	return nil
+}
+
+// isoDuration says whether s is PnDTnHnMn.nS with at least one part and no sign.
+func isoDuration(s string) bool {
+	m := regexp.MustCompile(`^P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d{1,9})?S)?)?$`).FindStringSubmatch(strings.ToUpper(s))
+	return m != nil && len(m[0]) > 1 && m[2] != "T"
 }
 
 func contains(list []string, s string) bool {
