@@ -1,0 +1,356 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/broker/group"
+	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/metadata"
+	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/replication"
+)
+
+// Options of a Broker. Config, Logs and Store are required and remain the caller's to
+// close, after the broker.
+type Options struct {
+	NodeID     int32
+	HostName   string               // advertised where a listener names no host
+	Config     *config.Config       // static; the dynamic part comes from the store
+	Logs       *log.Manager         // opened
+	Store      metadata.Store       // opened
+	Authorizer acl.Authorizer       // acl.AllowAll
+	Version    string               // ours, as the log and metrics show it
+	Logger     *slog.Logger         // discards
+	OnConfig   func(*config.Config) // called when dynamic configuration changed; must not block
+}
+
+// Broker is a running broker.
+//
+// Lock order: mu is a leaf.
+type Broker struct {
+	// Constant after Start.
+	opts        Options
+	logger      *slog.Logger
+	ctx         context.Context // ends when the broker stops
+	cancel      context.CancelFunc
+	store       metadata.Store
+	logs        *log.Manager
+	replicas    *replication.Manager
+	groups      *group.Coordinator
+	authorizer  acl.Authorizer
+	apis        *apiIndex
+	table       []api
+	listeners   []*listener
+	limits      limits
+	admitted    *admission
+	timers      *timers
+	sessions    *fetchSessions
+	producers   *producerIDs
+	telemetry   *telemetry
+	moves       *dirMoves
+	metrics     metrics
+	epoch       int64 // of this broker's registration
+	incarnation protocol.UUID
+	started     time.Time
+
+	live      atomic.Pointer[config.Config] // the static configuration under the dynamic one
+	coarseNow atomic.Int64                  // seconds; good to one second
+	ready     atomic.Bool
+
+	wg           sync.WaitGroup
+	cancelWatch  func()
+	cancelWatch2 func()
+	internalMu   sync.Mutex // one creation of internal topics at a time
+
+	mu          sync.Mutex
+	conns       map[*conn]struct{}
+	perIP       map[netip.Addr]int
+	perListener map[*listener]int
+	connSeq     uint64
+	closing     bool
+}
+
+// limits are settings that are read for every frame.
+type limits struct {
+	requestMaxBytes int
+}
+
+// ErrClosing is what work gets that comes when the broker is shutting down.
+var ErrClosing = errors.New("the broker is shutting down")
+
+// Start brings a broker up: it registers with the metadata store, takes the roles that
+// the store gives it, loads the group coordinator's partitions, and opens its listeners
+// last, so that whoever can connect is served.
+func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
+	if opts.Authorizer == nil {
+		opts.Authorizer = acl.AllowAll{}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{
+		opts: opts, logger: opts.Logger, store: opts.Store, logs: opts.Logs, authorizer: opts.Authorizer,
+		conns: map[*conn]struct{}{}, perIP: map[netip.Addr]int{}, perListener: map[*listener]int{},
+		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
+	}
+	b.table = apiTable()
+	b.apis = newAPIIndex(b.table)
+	b.live.Store(opts.Config)
+	b.coarseNow.Store(time.Now().Unix())
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	network := opts.Config.Broker().Network
+	b.limits.requestMaxBytes = int(network.SocketRequestMaxBytes)
+	b.admitted = newAdmission(requestMemory(network))
+	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
+	b.producers = newProducerIDs(b)
+	b.telemetry = newTelemetry(b)
+	b.moves = newDirMoves(b, len(opts.Config.Broker().LogDirs))
+	defer func() {
+		if err != nil {
+			b.Close(ctx)
+		}
+	}()
+
+	for _, l := range opts.Config.Broker().Listeners {
+		if l.Controller {
+			continue
+		}
+		bound, err := b.listen(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		b.listeners = append(b.listeners, bound)
+	}
+	b.groups = group.New(group.Options{Config: groupConfig(opts.Config.Broker()), Storage: offsetsStorage{b}, Logger: b.logger})
+	b.replicas = replication.NewManager(replication.Options{
+		BrokerID: opts.NodeID, Logs: opts.Logs, Logger: b.logger,
+		ConfigOf: b.topicConfig, MinISROf: b.topicMinISR,
+	})
+	if err := b.register(ctx); err != nil {
+		return nil, err
+	}
+	// Two subscribers, because coordinators act on what replication has put in place.
+	b.cancelWatch = b.store.Subscribe(b.applyToReplicas)
+	b.cancelWatch2 = b.store.Subscribe(b.applyToCoordinators)
+	if err := b.groups.WaitLoaded(ctx); err != nil {
+		return nil, fmt.Errorf("load the group coordinator: %w", err)
+	}
+	b.wg.Add(1)
+	go func() {
+		defer b.wg.Done()
+		b.timers.run(b.ctx.Done())
+	}()
+	b.wg.Add(1)
+	go b.sweepIdle(b.ctx)
+	for _, l := range b.listeners {
+		b.wg.Add(1)
+		go l.accept()
+	}
+	b.ready.Store(true)
+	return b, nil
+}
+
+// requestMemory is how much decoded requests may hold together: what the operator says,
+// else room for a few of the largest.
+func requestMemory(n config.Network) int64 {
+	if n.QueuedMaxRequestBytes > 0 {
+		return n.QueuedMaxRequestBytes
+	}
+	return max(512<<20, 4*int64(n.SocketRequestMaxBytes))
+}
+
+func groupConfig(c *config.Broker) group.Config {
+	return group.Config{
+		MinSessionTimeout:             c.Group.MinSessionTimeout,
+		MaxSessionTimeout:             c.Group.MaxSessionTimeout,
+		InitialRebalanceDelay:         c.Group.InitialRebalanceDelay,
+		MaxSize:                       c.Group.MaxSize,
+		OffsetMetadataMaxBytes:        c.Group.OffsetMetadataMaxBytes,
+		OffsetsCommitTimeout:          c.Group.OffsetsCommitTimeout,
+		OffsetsRetention:              c.Group.OffsetsRetention,
+		OffsetsRetentionCheckInterval: c.Group.OffsetsRetentionCheckInterval,
+		OffsetsTopicCodec:             protocol.Codec(c.Group.OffsetsTopicCompressionCodec),
+	}
+}
+
+// register makes this broker known to the cluster, unfenced: a broker that is alone
+// serves as soon as it is up.
+func (b *Broker) register(ctx context.Context) error {
+	r := metadata.BrokerRegistration{
+		ID: b.opts.NodeID, Incarnation: b.incarnation, Rack: b.opts.Config.Broker().Rack,
+		Features: SupportedFeatures(),
+	}
+	for _, l := range b.listeners {
+		if !l.cfg.Advertised {
+			continue
+		}
+		r.Endpoints = append(r.Endpoints, metadata.Endpoint{
+			Name: l.name, Host: l.advertisedHost, Port: int32(l.advertisedPort),
+			SecurityProtocol: metadata.SecurityProtocol(l.cfg.Protocol),
+		})
+	}
+	for _, d := range b.logs.Dirs() {
+		if d.Err == nil {
+			r.LogDirs = append(r.LogDirs, d.ID)
+		}
+	}
+	epoch, err := b.store.RegisterBroker(ctx, r)
+	if err != nil {
+		return fmt.Errorf("register broker %d: %w", b.opts.NodeID, err)
+	}
+	b.epoch = epoch
+	return nil
+}
+
+// config returns the configuration in force.
+func (b *Broker) config() *config.Config { return b.live.Load() }
+
+// Config returns the configuration in force, the dynamic part included.
+func (b *Broker) Config() *config.Config { return b.config() }
+
+func (b *Broker) topicConfig(image *metadata.Image, topic string) *log.Config {
+	return b.config().Topic(image.Config(metadata.TopicResource, topic))
+}
+
+func (b *Broker) topicMinISR(image *metadata.Image, topic string) int {
+	return b.config().TopicMinInsyncReplicas(image.Config(metadata.TopicResource, topic))
+}
+
+// applyToReplicas follows the metadata: first the broker's own configuration, then the
+// partitions.
+func (b *Broker) applyToReplicas(d *metadata.Delta, image *metadata.Image) {
+	b.applyBrokerConfig(d, image)
+	first := d.Before.Version() == 0 && b.ready.Load() == false
+	b.replicas.Apply(d, image)
+	if first {
+		b.setAsideStrays(image)
+	}
+}
+
+// setAsideStrays takes logs out of service that belong to no topic of the cluster. Their
+// files are kept under another name: they may be all that is left of something.
+func (b *Broker) setAsideStrays(image *metadata.Image) {
+	var strays []*log.Log
+	for l := range b.logs.Logs() {
+		if p := image.Partition(l.Partition()); p == nil || !p.HasReplica(b.opts.NodeID) {
+			strays = append(strays, l)
+		}
+	}
+	for _, l := range strays {
+		b.logger.Warn("setting aside a log that the metadata does not know", "topic", l.Partition().Topic,
+			"partition", l.Partition().Partition, "dir", l.Dir())
+		if err := b.logs.MarkStray(l.Partition()); err != nil {
+			b.logger.Error("cannot set a log aside", "dir", l.Dir(), "err", err)
+		}
+	}
+}
+
+// applyToCoordinators tells the group coordinator which partitions of its topic are here.
+func (b *Broker) applyToCoordinators(d *metadata.Delta, image *metadata.Image) {
+	var deleted []string
+	for _, t := range d.TopicsDeleted {
+		if t.Name == group.OffsetsTopic {
+			for n := range t.Partitions {
+				b.groups.Resign(int32(n), -1)
+			}
+			continue
+		}
+		deleted = append(deleted, t.Name)
+	}
+	if len(deleted) > 0 {
+		b.groups.TopicsDeleted(deleted)
+	}
+	for _, p := range d.Partitions {
+		if p.Topic.Name != group.OffsetsTopic || !p.LeaderChanged() {
+			continue
+		}
+		if p.After.Leader == b.opts.NodeID {
+			b.groups.BecomeLeader(p.Partition, p.After.LeaderEpoch)
+		} else {
+			b.groups.Resign(p.Partition, p.After.LeaderEpoch)
+		}
+	}
+}
+
+// applyBrokerConfig puts changed dynamic settings of this broker in force.
+func (b *Broker) applyBrokerConfig(d *metadata.Delta, image *metadata.Image) {
+	changed := false
+	for _, r := range d.Configs {
+		changed = changed || r.Type == metadata.BrokerResource && (r.Name == "" || r.Name == b.nodeName())
+	}
+	if !changed {
+		return
+	}
+	next, notes := b.opts.Config.WithDynamic(image.Config(metadata.BrokerResource, b.nodeName()), image.Config(metadata.BrokerResource, ""))
+	for _, n := range notes {
+		b.logger.Warn(n.Message, "key", n.Setting.Name)
+	}
+	b.live.Store(next)
+	if b.opts.OnConfig != nil {
+		b.opts.OnConfig(next)
+	}
+}
+
+func (b *Broker) nodeName() string { return fmt.Sprint(b.opts.NodeID) }
+
+// Ready says whether the broker serves clients.
+func (b *Broker) Ready() bool { return b.ready.Load() }
+
+// Addresses returns, by listener name, where the broker really listens.
+func (b *Broker) Addresses() map[string]string {
+	addresses := map[string]string{}
+	for _, l := range b.listeners {
+		addresses[l.name] = l.net.Addr().String()
+	}
+	return addresses
+}
+
+// Close stops the broker: no new connections, an end for those there are, coordinators
+// and partitions closed. Logs and store are left to their owner.
+func (b *Broker) Close(ctx context.Context) error {
+	b.ready.Store(false)
+	b.mu.Lock()
+	b.closing = true
+	conns := make([]*conn, 0, len(b.conns))
+	for c := range b.conns {
+		conns = append(conns, c)
+	}
+	b.mu.Unlock()
+	for _, l := range b.listeners {
+		l.net.Close()
+	}
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	for _, c := range conns {
+		c.close()
+	}
+	b.admitted.close()
+	b.cancel()
+	if b.cancelWatch != nil {
+		b.cancelWatch()
+	}
+	if b.cancelWatch2 != nil {
+		b.cancelWatch2()
+	}
+	if b.replicas != nil {
+		b.replicas.Close()
+	}
+	done := make(chan struct{})
+	go func() { b.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("some work did not end: %w", ctx.Err())
+	}
+}

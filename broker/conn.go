@@ -1,0 +1,476 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/barnabas-broker/barnabas/auth"
+)
+
+const (
+	// maxInFlight bounds the requests of one connection that wait for their answers. A
+	// client that has more gets its next request read when one is answered.
+	maxInFlight = 1024
+	// maxUnsent bounds the answers of one connection that wait for its socket; past it
+	// nothing more is read from the connection.
+	maxUnsent = 1 << 20
+)
+
+// session is who is on a connection: an immutable snapshot, swapped whole.
+type session struct {
+	principal auth.Principal
+	host      netip.Addr // the peer's address
+	listener  *listener
+}
+
+// conn is one client connection.
+//
+// Lock order: conn.mu is a leaf; nothing is called with it held.
+type conn struct {
+	// Constant after newConn.
+	b        *Broker
+	listener *listener
+	net      net.Conn
+	raw      syscall.RawConn // nil where the transport is not a bare TCP socket
+	peer     netip.AddrPort
+	id       uint64
+
+	session    atomic.Pointer[session]
+	lastActive atomic.Int64 // broker's coarse clock, seconds; for connections.max.idle.ms
+
+	// Used by the reading goroutine alone.
+	slab     *[]byte
+	buf      []byte // what is being parsed: the slab, or a larger buffer for one frame
+	start    int    // buf[start:end] has been read and not been parsed
+	end      int
+	clientID string // of the last request: most connections have one
+	proven   int    // the largest frame that came whole: so much the peer may get at once
+	readFn   func(fd uintptr) bool
+	readN    int
+	readErr  error
+
+	mu       sync.Mutex
+	room     sync.Cond // on mu: in-flight count or unsent bytes went down, or closed
+	head     *request  // the oldest request not yet handed to out
+	tail     *request
+	inFlight int
+	inline   *request // the request whose handler the reading goroutine is in
+	out      output   // answers in order, not yet taken by a writer
+	spare    output   // the writer's other buffer
+	writing  bool     // somebody is in writeLoop
+	unsent   int      // bytes in out and with the writer
+	hangUp   *request // close once everything before it is sent
+	closed   bool
+}
+
+func newConn(b *Broker, l *listener, nc net.Conn, id uint64) *conn {
+	c := &conn{b: b, listener: l, net: nc, id: id}
+	c.room.L = &c.mu
+	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = addr.AddrPort()
+		c.peer = netip.AddrPortFrom(c.peer.Addr().Unmap(), c.peer.Port())
+	}
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		c.raw, _ = tcp.SyscallConn()
+	}
+	c.readFn = c.tryRead
+	c.session.Store(&session{principal: auth.Anonymous, host: c.peer.Addr(), listener: l})
+	c.touch()
+	return c
+}
+
+func (c *conn) touch() { c.lastActive.Store(c.b.coarseNow.Load()) }
+
+func (c *conn) logger() *slog.Logger {
+	return c.b.logger.With("peer", c.peer.String(), "listener", c.listener.name, "connection", c.id)
+}
+
+// serve reads and begins requests until the connection ends.
+func (c *conn) serve() {
+	err := c.readLoop()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+		var bad *badFrameError
+		if errors.As(err, &bad) {
+			c.logger().Warn("closing the connection", "reason", bad.reason)
+		} else {
+			c.logger().Debug("connection ended", "err", err)
+		}
+	}
+	c.close()
+	c.releaseBuffers()
+}
+
+// badFrameError says why bytes that arrived cannot be a request.
+type badFrameError struct{ reason string }
+
+func (e *badFrameError) Error() string { return e.reason }
+
+func badFrame(format string, args ...any) error {
+	return &badFrameError{fmt.Sprintf(format, args...)}
+}
+
+func (c *conn) readLoop() error {
+	for {
+		if err := c.fill(); err != nil {
+			return err
+		}
+		c.touch()
+		for {
+			frame, err := c.nextFrame()
+			if err != nil {
+				return err
+			}
+			if frame == nil {
+				break
+			}
+			if err := c.b.begin(c, frame); err != nil {
+				c.flush()
+				return err
+			}
+			c.dropLargeBuffer()
+		}
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// fill reads what has arrived into buf, waiting for at least one byte. While it waits
+// with nothing buffered the connection holds no slab.
+func (c *conn) fill() error {
+	if c.start == c.end {
+		c.start, c.end = 0, 0
+	}
+	if c.raw == nil {
+		return c.fillPlain()
+	}
+	if err := c.raw.Read(c.readFn); err != nil {
+		return err
+	}
+	if c.readErr != nil {
+		return c.readErr
+	}
+	if c.readN == 0 {
+		return io.EOF
+	}
+	c.end += c.readN
+	return nil
+}
+
+// tryRead is one attempt of fill, called by the poller's wrapper around the socket;
+// false means wait until the socket is readable and come again.
+func (c *conn) tryRead(fd uintptr) bool {
+	if c.buf == nil {
+		c.slab = getSlab()
+		c.buf = *c.slab
+	}
+	for {
+		n, err := unix.Read(int(fd), c.buf[c.end:])
+		switch err {
+		case nil:
+			c.readN, c.readErr = n, nil
+			return true
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			if c.start == c.end {
+				c.releaseBuffers()
+			}
+			return false
+		default:
+			c.readN, c.readErr = 0, err
+			return true
+		}
+	}
+}
+
+func (c *conn) fillPlain() error {
+	if c.buf == nil {
+		c.slab = getSlab()
+		c.buf = *c.slab
+	}
+	n, err := c.net.Read(c.buf[c.end:])
+	c.end += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// nextFrame returns the next whole request without its size, nil when more must be read
+// first. It makes room in buf for the rest of a frame that has begun.
+func (c *conn) nextFrame() ([]byte, error) {
+	have := c.end - c.start
+	if have < 4 {
+		c.makeRoom(4)
+		return nil, nil
+	}
+	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
+	if size <= 0 || size > c.b.limits.requestMaxBytes {
+		return nil, badFrame("the size of a request is %d, which is not between 1 and socket.request.max.bytes=%d",
+			size, c.b.limits.requestMaxBytes)
+	}
+	if have >= 4+size {
+		frame := c.buf[c.start+4 : c.start+4+size]
+		c.start += 4 + size
+		c.proven = max(c.proven, 4+size)
+		return frame, nil
+	}
+	c.makeRoom(4 + size)
+	return nil, nil
+}
+
+// makeRoom lets buf take more of a frame of size bytes that starts at start. The buffer
+// grows at most to twice of what has really arrived, or to what has arrived whole before:
+// a peer that only claims a length gets no memory for it.
+func (c *conn) makeRoom(size int) {
+	if c.buf == nil || c.start+size <= len(c.buf) {
+		return
+	}
+	have := c.end - c.start
+	if c.start > 0 && have+min(size-have, slabSize/2) <= len(c.buf) {
+		copy(c.buf, c.buf[c.start:c.end])
+		c.start, c.end = 0, have
+		return
+	}
+	if c.end < len(c.buf) {
+		return // fill what there is first
+	}
+	bigger := getBuffer(min(size, max(2*have, 2*slabSize, c.proven)))
+	copy(bigger, c.buf[c.start:c.end])
+	c.releaseBuffers()
+	c.buf, c.start, c.end = bigger, 0, have
+}
+
+// dropLargeBuffer goes back to a slab after a frame that needed more than one.
+func (c *conn) dropLargeBuffer() {
+	if c.slab != nil || c.buf == nil {
+		return
+	}
+	rest := c.buf[c.start:c.end]
+	if len(rest) > slabSize/2 {
+		return
+	}
+	if len(rest) == 0 {
+		c.releaseBuffers()
+		c.start, c.end = 0, 0
+		return
+	}
+	slab := getSlab()
+	copy(*slab, rest)
+	c.releaseBuffers()
+	c.slab, c.buf, c.start, c.end = slab, *slab, 0, len(rest)
+}
+
+func (c *conn) releaseBuffers() {
+	if c.slab != nil {
+		putSlab(c.slab)
+		c.slab = nil
+	} else if c.buf != nil {
+		putBuffer(c.buf)
+	}
+	c.buf = nil
+}
+
+// enqueue gives r its place in the order of answers and waits while the connection has
+// too much under way.
+func (c *conn) enqueue(r *request) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent) && !c.closed {
+		c.startWriterLocked()
+		c.inline = nil
+		c.room.Wait()
+	}
+	if c.closed {
+		return net.ErrClosed
+	}
+	if c.tail == nil {
+		c.head = r
+	} else {
+		c.tail.next = r
+	}
+	c.tail = r
+	c.inFlight++
+	c.inline = r
+	return nil
+}
+
+// complete hands in the answer of r. The answer goes out when all before it have; the
+// reading goroutine sends what its own handlers answered once it has parsed all that
+// arrived, everybody else starts a writer.
+func (c *conn) complete(r *request) {
+	c.b.admitted.release(r.admitted)
+	r.admitted = 0
+	c.mu.Lock()
+	r.done = true
+	r.onClose = nil
+	if c.head == r {
+		c.drainLocked()
+		if c.inline != r {
+			c.startWriterLocked()
+		}
+	}
+	c.mu.Unlock()
+}
+
+// hangUpAfter closes the connection once the answers before r are sent.
+func (c *conn) hangUpAfter(r *request) {
+	c.mu.Lock()
+	if c.hangUp == nil {
+		c.hangUp = r
+	}
+	c.mu.Unlock()
+	c.complete(r)
+}
+
+// drainLocked moves the answered prefix of the queue to out.
+func (c *conn) drainLocked() {
+	for r := c.head; r != nil && r.done; r = c.head {
+		c.head = r.next
+		if c.head == nil {
+			c.tail = nil
+		}
+		c.inFlight--
+		if c.closed || c.out.hangUp {
+			r.releaseAttachments()
+		} else {
+			c.unsent += c.out.add(r)
+			if c.hangUp == r {
+				c.out.hangUp = true
+			}
+		}
+		c.b.finished(r)
+		r.reset()
+		requests.Put(r)
+	}
+	c.room.Signal()
+}
+
+func (r *request) releaseAttachments() {
+	for i := range r.attachments {
+		r.attachments[i].region.Release()
+	}
+}
+
+// startWriterLocked starts a goroutine that writes what is in out, unless one is at it.
+func (c *conn) startWriterLocked() {
+	if c.writing || c.out.empty() || c.closed {
+		return
+	}
+	c.writing = true
+	c.b.wg.Add(1)
+	go func() {
+		defer c.b.wg.Done()
+		c.writeLoop()
+	}()
+}
+
+// flush writes what is in out from the reading goroutine, unless a writer is at it.
+func (c *conn) flush() error {
+	c.mu.Lock()
+	c.inline = nil
+	if c.closed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	if c.writing || c.out.empty() {
+		c.mu.Unlock()
+		return nil
+	}
+	c.writing = true
+	c.mu.Unlock()
+	return c.writeLoop()
+}
+
+// writeLoop writes until out is empty. The caller has set writing.
+func (c *conn) writeLoop() error {
+	for {
+		c.mu.Lock()
+		if c.out.empty() || c.closed {
+			c.writing = false
+			closed := c.closed
+			c.mu.Unlock()
+			if closed {
+				return net.ErrClosed
+			}
+			return nil
+		}
+		taken := c.out
+		c.out = c.spare
+		c.spare = output{}
+		c.mu.Unlock()
+
+		size := taken.size
+		err := taken.writeTo(c)
+		hangUp := taken.hangUp
+		taken.reset()
+
+		c.mu.Lock()
+		c.spare = taken
+		c.unsent -= size
+		c.room.Signal()
+		c.mu.Unlock()
+		c.touch()
+		if err == nil && hangUp {
+			err = net.ErrClosed
+		}
+		if err != nil {
+			c.mu.Lock()
+			c.writing = false
+			c.mu.Unlock()
+			c.close()
+			return err
+		}
+	}
+}
+
+// close ends the connection. Requests under way are told; their answers go nowhere.
+func (c *conn) close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	var told []func()
+	for r := c.head; r != nil; r = r.next {
+		if r.onClose != nil && !r.done {
+			told = append(told, r.onClose)
+			r.onClose = nil
+		}
+	}
+	c.out.release()
+	c.room.Broadcast()
+	c.mu.Unlock()
+
+	c.net.Close()
+	for _, f := range told {
+		f()
+	}
+	c.b.forget(c)
+}
+
+// setOnClose has f called when the connection closes before r is answered. It reports
+// false, and does not keep f, when the connection is closed already.
+func (c *conn) setOnClose(r *request, f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	if !r.done {
+		r.onClose = f
+	}
+	return true
+}

@@ -1,0 +1,98 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/protocol/schema"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// begin takes one frame of a connection from bytes to a running handler. The error closes
+// the connection, after the answers that are ready have gone out.
+func (b *Broker) begin(c *conn, frame []byte) error {
+	h, err := protocol.ParseRequestHeader(frame)
+	if err != nil {
+		return badFrame("%v (key %d, version %d, correlation id %d)", err, h.Key, h.Version, h.CorrelationID)
+	}
+	a := b.apis.lookup(h.Key)
+	if a == nil || (!a.serves(h.Version) && h.Key != protocol.KeyAPIVersions) {
+		return badFrame("%s version %d is not supported (client id %q)", protocol.APIName(h.Key), h.Version, h.ClientID)
+	}
+	if string(h.ClientID) != c.clientID {
+		c.clientID = string(h.ClientID)
+	}
+	r := requests.Get().(*request)
+	r.conn, r.api, r.session = c, a, c.session.Load()
+	r.key, r.version, r.corrID, r.clientID = h.Key, h.Version, h.CorrelationID, c.clientID
+	r.body = frame[h.BodyPos:]
+	r.received = time.Now()
+	if !a.own {
+		if err := b.decode(r); err != nil {
+			requests.Put(r)
+			return badFrame("%s version %d from client id %q cannot be decoded: %v", a.name, h.Version, h.ClientID, err)
+		}
+	}
+	if err := c.enqueue(r); err != nil {
+		b.admitted.release(r.admitted)
+		return err
+	}
+	b.metrics.began(r)
+	a.handle(b, r)
+	return nil
+}
+
+// decode checks a body against its schema, admits the memory it will take, and has kmsg
+// decode a copy, so that nothing of the message lies in the connection's buffer.
+func (b *Broker) decode(r *request) error {
+	estimate, err := schema.Check(r.key, r.version, r.body, schema.Limits{MemoryBytes: int(min(b.admitted.limit, 1<<31-1))})
+	if err != nil {
+		return err
+	}
+	memory := int64(estimate.MemoryBytes + len(r.body))
+	if memory > freeMemory {
+		b.admitted.acquire(memory)
+		r.admitted = memory
+	}
+	r.msg = kmsg.RequestForKey(r.key)
+	if r.msg == nil {
+		return errors.New("no decoder")
+	}
+	r.msg.SetVersion(r.version)
+	return r.msg.ReadFrom(append([]byte(nil), r.body...))
+}
+
+// freeMemory is what a request may take without being counted: so little that the limit
+// on requests in flight bounds it.
+const freeMemory = 16 << 10
+
+// authorize decides whether the request's principal may do op to resource. A check that
+// the API's row does not list is refused, whoever asks.
+func (b *Broker) authorize(r *request, op acl.Operation, resource acl.Resource) bool {
+	if !r.api.mayNeed(need{op, resource.Type}) {
+		b.logger.Error("a handler asked for an authorization that its row does not list", "api", r.api.name,
+			"operation", int(op), "resource", int(resource.Type))
+		return false
+	}
+	return b.authorizer.Authorize(r.session.principal, r.session.host, op, resource).Allowed
+}
+
+// authorizedOperations is the bit field of what the request's principal may do to a
+// resource: bit n for operation n.
+func (b *Broker) authorizedOperations(r *request, resource acl.Resource) int32 {
+	var field int32
+	for _, op := range resource.Type.Operations() {
+		if b.authorizer.Authorize(r.session.principal, r.session.host, op, resource).Allowed {
+			field |= 1 << op
+		}
+	}
+	return field
+}
+
+// operationsNotAsked is what an authorized-operations field holds when it was not asked for.
+const operationsNotAsked = -2147483648
+
+// finished is called when the answer of r has been handed to its connection's output.
+func (b *Broker) finished(r *request) { b.metrics.finished(r) }

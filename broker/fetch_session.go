@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"container/list"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/protocol"
+)
+
+// Epochs that mean something else in a Fetch request (KIP-227).
+const (
+	initialSessionEpoch = 0
+	finalSessionEpoch   = -1
+)
+
+// sessionEvictionAge is how long a session must have been unused before another may take
+// its slot, as in Apache.
+const sessionEvictionAge = 2 * time.Minute
+
+// fetchKey names a partition in a session: by topic name up to Fetch v12, by id after.
+type fetchKey struct {
+	name      string
+	id        protocol.UUID
+	partition int32
+}
+
+// fetchSession is what the broker remembers between the fetches of one client, so that
+// they need name only what changed. Its lock is held while a request takes its list of
+// partitions and while an answer is made, not while a request waits.
+type fetchSession struct {
+	id      int32
+	usesIDs bool
+	replica bool
+
+	mu         sync.Mutex
+	epoch      int32 // that the next request must carry
+	partitions map[fetchKey]*list.Element
+	order      list.List // of *sessionPartition: those that returned data go to the end
+
+	lastUsed time.Time // guarded by fetchSessions.mu, as are created and size
+	created  time.Time
+	size     int
+}
+
+// sessionPartition is one partition of a session, and what the client last heard of it.
+type sessionPartition struct {
+	fetchPartition
+	highWatermark  int64
+	logStartOffset int64
+}
+
+// fetchSessions is all sessions, at most max.incremental.fetch.session.cache.slots.
+type fetchSessions struct {
+	slots int
+
+	mu      sync.Mutex
+	byID    map[int32]*fetchSession
+	evicted int64
+}
+
+func newFetchSessions(slots int) *fetchSessions {
+	return &fetchSessions{slots: slots, byID: map[int32]*fetchSession{}}
+}
+
+func (s *fetchSessions) get(id int32) *fetchSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session := s.byID[id]
+	if session != nil {
+		session.lastUsed = time.Now()
+	}
+	return session
+}
+
+func (s *fetchSessions) remove(id int32) {
+	s.mu.Lock()
+	delete(s.byID, id)
+	s.mu.Unlock()
+}
+
+// count returns the sessions there are and the partitions in them.
+func (s *fetchSessions) count() (sessions, partitions int, evicted int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, session := range s.byID {
+		partitions += session.size
+	}
+	return len(s.byID), partitions, s.evicted
+}
+
+// create makes a session for the partitions of a full fetch, or returns nil when there is
+// no room: the client is then served without one.
+func (s *fetchSessions) create(partitions []fetchPartition, usesIDs, replica bool) *fetchSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if len(s.byID) >= s.slots && !s.evictLocked(now, len(partitions), replica) {
+		return nil
+	}
+	session := &fetchSession{
+		usesIDs: usesIDs, replica: replica, epoch: 1, lastUsed: now, created: now, size: len(partitions),
+		partitions: make(map[fetchKey]*list.Element, len(partitions)),
+	}
+	for {
+		session.id = rand.Int32N(1<<31-2) + 1
+		if s.byID[session.id] == nil {
+			break
+		}
+	}
+	for i := range partitions {
+		session.put(partitions[i])
+	}
+	s.byID[session.id] = session
+	return session
+}
+
+// evictLocked makes room: for the session unused longest if that is long enough, else for
+// one that is smaller and older than the new one. Sessions of replicas go before none of
+// a consumer.
+func (s *fetchSessions) evictLocked(now time.Time, size int, replica bool) bool {
+	var oldest, smallest *fetchSession
+	for _, c := range s.byID {
+		if oldest == nil || c.lastUsed.Before(oldest.lastUsed) {
+			oldest = c
+		}
+		if c.replica && !replica || now.Sub(c.created) < sessionEvictionAge {
+			continue
+		}
+		if smallest == nil || c.size < smallest.size {
+			smallest = c
+		}
+	}
+	victim := oldest
+	if victim == nil {
+		return false
+	}
+	if now.Sub(oldest.lastUsed) < sessionEvictionAge {
+		if smallest == nil || smallest.size >= size && !(replica && !smallest.replica) {
+			return false
+		}
+		victim = smallest
+	}
+	delete(s.byID, victim.id)
+	s.evicted++
+	return true
+}
+
+// put adds a partition or changes what is asked of it. Its lock is held, or nobody else
+// knows the session.
+func (f *fetchSession) put(p fetchPartition) {
+	if e := f.partitions[p.key]; e != nil {
+		e.Value.(*sessionPartition).fetchPartition = p
+		return
+	}
+	f.partitions[p.key] = f.order.PushBack(&sessionPartition{fetchPartition: p, highWatermark: -1, logStartOffset: -1})
+}
+
+func (f *fetchSession) forget(key fetchKey) {
+	if e := f.partitions[key]; e != nil {
+		f.order.Remove(e)
+		delete(f.partitions, key)
+	}
+}
+
+// changed decides whether an incremental answer carries the partition, and notes what
+// the client is told.
+func (f *fetchSession) changed(out *protocol.FetchResponsePartition, key fetchKey) bool {
+	e := f.partitions[key]
+	if e == nil {
+		return out.RecordsSize > 0 || out.ErrorCode != protocol.None
+	}
+	p := e.Value.(*sessionPartition)
+	must := out.RecordsSize > 0 || out.PreferredReadReplica >= 0 || out.DivergingEpoch != nil
+	if out.HighWatermark != p.highWatermark {
+		must = true
+		p.highWatermark = out.HighWatermark
+	}
+	if out.LogStartOffset != p.logStartOffset {
+		must = true
+		p.logStartOffset = out.LogStartOffset
+	}
+	if out.ErrorCode != protocol.None {
+		// It must be sent again once it recovers, whatever its offsets are then.
+		p.highWatermark = -2
+		must = true
+	}
+	if must && out.RecordsSize > 0 {
+		f.order.MoveToBack(e)
+	}
+	return must
+}
+
+// nextEpoch is the session epoch after epoch: 2147483647 is followed by 1.
+func nextEpoch(epoch int32) int32 {
+	if epoch == 1<<31-1 {
+		return 1
+	}
+	return epoch + 1
+}

@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// latencyBuckets are the upper bounds of the request latency histogram.
+var latencyBuckets = [...]time.Duration{
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond,
+	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+	500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second,
+}
+
+// metrics is what a broker counts. Counters only grow; gauges are read from their owners
+// when somebody asks.
+type metrics struct {
+	apis [maxAPIKey]apiMetrics
+
+	bytesIn           atomic.Int64 // of records produced
+	messagesIn        atomic.Int64
+	bytesOut          atomic.Int64 // of records fetched
+	sendfileBytes     atomic.Int64 // of those, by sendfile
+	failedProduce     atomic.Int64
+	failedFetch       atomic.Int64
+	produceConversion atomic.Int64
+	fetchConversion   atomic.Int64
+	connections       atomic.Int64 // accepted since the start
+	refused           atomic.Int64 // connections refused by a limit
+	badFrames         atomic.Int64
+}
+
+type apiMetrics struct {
+	requests atomic.Int64
+	inFlight atomic.Int64
+	nanos    atomic.Int64
+	buckets  [len(latencyBuckets) + 1]atomic.Int64
+}
+
+func (m *metrics) began(r *request) {
+	a := &m.apis[r.key]
+	a.requests.Add(1)
+	a.inFlight.Add(1)
+}
+
+func (m *metrics) finished(r *request) {
+	a := &m.apis[r.key]
+	a.inFlight.Add(-1)
+	took := time.Since(r.received)
+	a.nanos.Add(int64(took))
+	i := 0
+	for i < len(latencyBuckets) && took > latencyBuckets[i] {
+		i++
+	}
+	a.buckets[i].Add(1)
+}

@@ -1,0 +1,104 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/broker/group"
+	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/protocol"
+)
+
+// offsetsStorage lets the group coordinator write and read __consumer_offsets.
+type offsetsStorage struct{ b *Broker }
+
+// PartitionCount is the partition count of the topic, 0 while there is none.
+func (s offsetsStorage) PartitionCount() int32 {
+	t := s.b.store.Image().Topic(group.OffsetsTopic)
+	if t == nil {
+		return 0
+	}
+	return int32(len(t.Partitions))
+}
+
+// Append appends one batch; see group.Storage.
+func (s offsetsStorage) Append(w group.Write, done func(error)) {
+	p := s.b.replicas.Get(group.OffsetsTopic, w.Partition)
+	if p == nil {
+		done(protocol.ErrNotLeaderOrFollower)
+		return
+	}
+	info, err := p.Append(w.Batch, -1, log.AppendOptions{LeaderEpoch: w.LeaderEpoch, RequestVersion: 13, Origin: log.OriginCoordinator})
+	if err != nil {
+		done(err)
+		return
+	}
+	end := info.LastOffset + 1
+	if p.CommittedAt(end) {
+		done(nil)
+		return
+	}
+	s.await(p.WhenCommitted, end, w.Timeout, done)
+}
+
+// await calls done once, when the offset is committed or the timeout has passed.
+func (s offsetsStorage) await(when func(int64, func(error)), end int64, timeout time.Duration, done func(error)) {
+	result := make(chan error, 1)
+	when(end, func(err error) { result <- err })
+	go func() {
+		select {
+		case err := <-result:
+			done(err)
+		case <-time.After(timeout):
+			done(protocol.ErrRequestTimedOut)
+		case <-s.b.ctx.Done():
+			done(protocol.ErrNotLeaderOrFollower)
+		}
+	}()
+}
+
+// loadChunk is how much of a partition is read at a time (offsets.load.buffer.size has
+// no effect here).
+const loadChunk = 1 << 20
+
+// Load hands all batches up to the high watermark to fn; see group.Storage.
+func (s offsetsStorage) Load(ctx context.Context, partition int32, fn func(batch []byte) error) error {
+	p := s.b.replicas.Get(group.OffsetsTopic, partition)
+	if p == nil {
+		return protocol.ErrNotLeaderOrFollower
+	}
+	l, _, err := p.Leader(-1)
+	if err != nil {
+		return err
+	}
+	var buf []byte
+	for offset := l.LogStartOffset(); offset < l.HighWatermark(); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		data, err := l.Read(offset, loadChunk, log.UpToHighWatermark, true)
+		if err != nil {
+			return err
+		}
+		if data.Region.Size() == 0 {
+			return nil
+		}
+		buf, err = data.Region.AppendTo(buf[:0])
+		data.Region.Release()
+		if err != nil {
+			return err
+		}
+		for rest := buf; len(rest) > 0; {
+			_, _, size, err := protocol.PeekBatch(rest)
+			if err != nil || size > len(rest) {
+				break
+			}
+			if err := fn(rest[:size]); err != nil {
+				return err
+			}
+			rest = rest[size:]
+		}
+		offset = data.NextOffset
+	}
+	return nil
+}

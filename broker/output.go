@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/barnabas-broker/barnabas/log"
+)
+
+// sendfileSlice is how much one sendfile call is offered. Slices of 32 KiB measured
+// faster than one call for the whole region: what is queued stays in cache until the
+// receiver copies it.
+const sendfileSlice = 32 << 10
+
+// errRegionShort says that a log file ended before the region that was promised.
+var errRegionShort = errors.New("a log file is shorter than its index says")
+
+// output is a run of answers on its way to a socket: bytes, and log regions at places
+// between them.
+type output struct {
+	bytes   []byte
+	regions []attachment // at counts in bytes
+	size    int          // of all, regions included
+	hangUp  bool         // close the connection after it
+}
+
+func (o *output) empty() bool { return o.size == 0 && !o.hangUp }
+
+// add appends the answer of r, taking over its regions, and returns its size.
+func (o *output) add(r *request) int {
+	size, done := len(r.encoded), 0
+	for i := range r.attachments {
+		a := &r.attachments[i]
+		size += a.size()
+		o.bytes = append(o.bytes, r.encoded[done:a.at]...)
+		done = a.at
+		if a.region.Size() == 0 {
+			o.bytes = append(o.bytes, r.scratch[a.from:a.to]...)
+			continue
+		}
+		o.regions = append(o.regions, attachment{at: len(o.bytes), region: a.region})
+	}
+	o.bytes = append(o.bytes, r.encoded[done:]...)
+	o.size += size
+	return size
+}
+
+// release drops everything.
+func (o *output) release() {
+	for i := range o.regions {
+		o.regions[i].region.Release()
+	}
+	o.regions = o.regions[:0]
+	o.reset()
+}
+
+// reset empties what writeTo has sent. Large buffers are not kept.
+func (o *output) reset() {
+	clear(o.regions)
+	o.regions = o.regions[:0]
+	o.bytes = o.bytes[:0]
+	if cap(o.bytes) > slabSize {
+		o.bytes = nil
+	}
+	if cap(o.regions) > 64 {
+		o.regions = nil
+	}
+	o.size, o.hangUp = 0, false
+}
+
+// writeTo sends everything and releases the regions, whatever happens.
+func (o *output) writeTo(c *conn) error {
+	sent := 0
+	for i := range o.regions {
+		a := &o.regions[i]
+		if err := c.write(o.bytes[sent:a.at], true); err != nil {
+			o.releaseFrom(i)
+			return err
+		}
+		sent = a.at
+		err := c.writeRegion(&a.region, i+1 < len(o.regions) || len(o.bytes) > sent)
+		a.region.Release()
+		if err != nil {
+			o.releaseFrom(i + 1)
+			return err
+		}
+	}
+	return c.write(o.bytes[sent:], false)
+}
+
+func (o *output) releaseFrom(i int) {
+	for ; i < len(o.regions); i++ {
+		o.regions[i].region.Release()
+	}
+}
+
+// write sends b; more says that something follows at once, so that the kernel need not
+// make a packet of a response header.
+func (c *conn) write(b []byte, more bool) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if c.raw == nil || !more {
+		_, err := c.net.Write(b)
+		return err
+	}
+	var failed error
+	err := c.raw.Write(func(fd uintptr) bool {
+		for len(b) > 0 {
+			n, err := unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+			switch err {
+			case nil:
+				b = b[n:]
+			case unix.EINTR:
+			case unix.EAGAIN:
+				return false
+			default:
+				failed = err
+				return true
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// writeRegion sends a region of a log file: by sendfile where the transport is a bare
+// socket, so that its bytes never enter this process, else through a pooled buffer.
+func (c *conn) writeRegion(region *log.Region, more bool) error {
+	if c.raw == nil {
+		return c.copyRegion(region)
+	}
+	file, pos, left := region.File(), region.Pos(), int(region.Size())
+	if file == nil {
+		return c.copyRegion(region)
+	}
+	src := int(file.Fd())
+	var failed error
+	err := c.raw.Write(func(fd uintptr) bool {
+		for left > 0 {
+			n, err := unix.Sendfile(int(fd), src, &pos, min(left, sendfileSlice))
+			switch {
+			case err == unix.EINTR:
+			case err == unix.EAGAIN:
+				return false
+			case err != nil:
+				failed = err
+				return true
+			case n == 0:
+				failed = errRegionShort
+				return true
+			default:
+				left -= n
+			}
+		}
+		return true
+	})
+	c.b.metrics.sendfileBytes.Add(region.Size() - int64(left))
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func (c *conn) copyRegion(region *log.Region) error {
+	slab := getSlab()
+	defer putSlab(slab)
+	for at := int64(0); at < region.Size(); {
+		n, err := region.ReadAt((*slab)[:min(slabSize, region.Size()-at)], at)
+		if n == 0 && err != nil {
+			return err
+		}
+		if _, err := c.net.Write((*slab)[:n]); err != nil {
+			return err
+		}
+		at += int64(n)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+// Command barnabas is a Kafka-wire-compatible broker and the tool to administer it.
+//
+//	barnabas                                    start with defaults
+//	barnabas start [server.properties] [--override key=value]...
+//	barnabas version
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+)
+
+// version is set by the linker; a build without it says what the module knows.
+var version string
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main without the process: arguments in, exit code out.
+func run(args []string, stdout, stderr io.Writer) int {
+	command := "start"
+	if len(args) > 0 && (!strings.HasPrefix(args[0], "-") || args[0] == "-h" || args[0] == "--help" || args[0] == "--version") {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "start":
+		return start(args, stdout, stderr)
+	case "version", "--version":
+		fmt.Fprintln(stdout, "barnabas", versionString())
+		return 0
+	case "help", "-h", "--help":
+		fmt.Fprint(stdout, usage)
+		return 0
+	default:
+		fmt.Fprintf(stderr, "barnabas: unknown command %q\n\n%s", command, usage)
+		return 1
+	}
+}
+
+const usage = `Usage:
+  barnabas                     start a broker with defaults: data in a default directory, port 9092
+  barnabas start [server.properties] [--override key=value]...
+  barnabas version
+`
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
