@@ -190,6 +190,7 @@ func (p *cleanerPass) readBatches(segment CleanableSegment, position int64, byte
 // eachBatch calls fn for each whole batch in b. It returns the bytes they take and, if b
 // ends within a batch, the size of that one.
 func eachBatch(b []byte, fn func(h *protocol.RecordBatch, batch []byte) error) (done, need int, err error) {
+	var h protocol.RecordBatch // one for all, as fn makes it escape
 	for done < len(b) {
 		_, _, size, err := protocol.PeekBatch(b[done:])
 		if errors.Is(err, protocol.ErrBatchTruncated) {
@@ -202,8 +203,7 @@ func eachBatch(b []byte, fn func(h *protocol.RecordBatch, batch []byte) error) (
 			return done, size, nil
 		}
 		batch := b[done : done+size]
-		h, err := protocol.ParseBatch(batch)
-		if err == nil {
+		if h, err = protocol.ParseBatch(batch); err == nil {
 			err = fn(&h, batch)
 		}
 		if err != nil {
