@@ -1,0 +1,32 @@
+# Tests of the whole program beside real clients and Apache Kafka; included by the Makefile.
+# They install what they need into $BARNABAS_CACHE (default ~/.cache/barnabas-tests).
+
+.PHONY: interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
+
+INTEROP_FLAGS ?=
+BENCH_FLAGS ?=
+CRASH_FLAGS ?=
+
+interop: ## every peer, every codec, against Barnabas
+	go run ./tests/interop $(INTEROP_FLAGS)
+
+interop-short: ## the peers of the CI sample
+	go run ./tests/interop -short -records 60 $(INTEROP_FLAGS)
+
+interop-apache: ## the same suite against Apache Kafka, to prove the suite
+	go run ./tests/interop -broker apache-3.9.2 $(INTEROP_FLAGS)
+
+bench: ## Barnabas beside Apache Kafka and the floor, in one run
+	go run ./tests/bench -rounds 3 -fill 10 $(BENCH_FLAGS)
+
+bench-short: ## the same, a few minutes long
+	go run ./tests/bench -warm 10s -measure 3s -partitions 1000 -fill 0.5 $(BENCH_FLAGS)
+
+crash: ## 50 kill -9 under load
+	go run ./tests/crash -n 50 $(CRASH_FLAGS)
+
+crash-short: ## a sample of it
+	go run ./tests/crash -n 5 $(CRASH_FLAGS)
+
+kafkadisk: ## Apache Kafka's tools and broker over our data directories, and ours over Apache's
+	go run ./tests/kafkadisk $(KAFKADISK_FLAGS)
