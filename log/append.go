@@ -340,21 +340,9 @@ func (l *Log) writeLocked(s *segment, cfg *Config, batches []byte, lastOffset, m
 	if _, err := o.file.f.WriteAt(batches, pos); err != nil {
 		return err
 	}
-	if maxTimestamp > s.maxTimestamp.Load() {
-		s.maxTimestamp.Store(maxTimestamp)
-		s.maxTimestampOffset = offsetOfMaxTimestamp
-		s.timeDirty = true
+	if err := s.noteWritten(x, cfg.IndexInterval, pos, int64(len(batches)), lastOffset, maxTimestamp, offsetOfMaxTimestamp); err != nil {
+		return err
 	}
-	if s.bytesSinceIndex > cfg.IndexInterval {
-		if err := x.offsets.append(indexEntry{lastOffset - s.baseOffset, uint32(pos)}); err != nil {
-			return err
-		}
-		if err := x.noteTime(s); err != nil {
-			return err
-		}
-		s.bytesSinceIndex = 0
-	}
-	s.bytesSinceIndex += int64(len(batches))
 	l.snapshotBytes += int64(len(batches))
 	l.endVersion.Add(1)
 	s.size.Store(pos + int64(len(batches)))
@@ -363,6 +351,27 @@ func (l *Log) writeLocked(s *segment, cfg *Config, batches []byte, lastOffset, m
 	if !l.dirty.Load() {
 		l.location.Load().dir.markDirty(l)
 	}
+	return nil
+}
+
+// noteWritten adds to the segment's indexes what belongs there after size bytes of batches
+// have been written at pos: an entry for the whole append, if the interval has passed.
+func (s *segment) noteWritten(x *activeIndexes, interval, pos, size, lastOffset, maxTimestamp, offsetOfMaxTimestamp int64) error {
+	if maxTimestamp > s.maxTimestamp.Load() {
+		s.maxTimestamp.Store(maxTimestamp)
+		s.maxTimestampOffset = offsetOfMaxTimestamp
+		s.timeDirty = true
+	}
+	if s.bytesSinceIndex > interval {
+		if err := x.offsets.append(indexEntry{lastOffset - s.baseOffset, uint32(pos)}); err != nil {
+			return err
+		}
+		if err := x.noteTime(s); err != nil {
+			return err
+		}
+		s.bytesSinceIndex = 0
+	}
+	s.bytesSinceIndex += size
 	return nil
 }
 

@@ -19,8 +19,12 @@ func (m *Manager) startBackground() {
 	for _, d := range m.dirs {
 		m.wg.Go(func() { d.flusher.run(ctx) })
 	}
-	if !m.opts.NoBackground {
-		m.wg.Go(func() { m.runBackground(ctx) })
+	if m.opts.NoBackground {
+		return
+	}
+	m.wg.Go(func() { m.runBackground(ctx) })
+	if m.cleaner != nil {
+		m.wg.Go(func() { m.cleaner.Run(ctx) })
 	}
 }
 

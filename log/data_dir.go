@@ -83,6 +83,9 @@ func (d *dataDir) fail(op string, err error) error {
 	}
 	d.manager.opts.Logger.Error("Data directory is offline, its partitions are not served until it is repaired and the broker restarted",
 		"dir", d.path, "operation", op, "err", err)
+	if d.manager.cleaner != nil {
+		d.manager.cleaner.DropDir(d.path)
+	}
 	if d.manager.opts.OnDirFailure != nil {
 		d.manager.opts.OnDirFailure(d.path, failure)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,8 @@ type FS interface {
 	MkdirAll(name string, perm fs.FileMode) error
 	Stat(name string) (fs.FileInfo, error)
 	ReadDir(name string) ([]fs.DirEntry, error)
+	// SetModTime stamps a file as last modified at a time.
+	SetModTime(name string, modified time.Time) error
 	// SyncDir makes the creations, renames and removals in a directory durable.
 	SyncDir(name string) error
 	// Lock takes an exclusive lock on the file, creating it if needed, and fails at once
@@ -90,6 +93,11 @@ func (OS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 
 // ReadDir implements [FS].
 func (OS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
+
+// SetModTime implements [FS].
+func (OS) SetModTime(name string, modified time.Time) error {
+	return os.Chtimes(name, modified, modified)
+}
 
 // SyncAll makes everything in the file system that holds name durable, which is faster
 // than syncing very many files of it one by one.

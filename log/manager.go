@@ -30,6 +30,7 @@ type ManagerOptions struct {
 	ClusterID     string                     // checked against meta.properties and written to it; "" takes what is there, or a new one
 	NodeID        int32                      // the same; negative takes what is there, or 0
 	ProducerState *ProducerStateConfig       // producer ids expire after a day
+	Cleaner       *CleanerOptions            // of compaction, which is off if nil; Dirs, Logs and what is below are filled in
 
 	RecoveryThreads         int           // num.recovery.threads.per.data.dir; as many as there are processors
 	RetentionInterval       time.Duration // log.retention.check.interval.ms; 5 min
@@ -116,6 +117,7 @@ type Manager struct {
 	opts      ManagerOptions
 	dirs      []*dataDir
 	cache     *segmentCache
+	cleaner   *Cleaner // nil if compaction is off
 	clusterID string
 	nodeID    int32
 	wasClean  bool
@@ -193,8 +195,45 @@ func (m *Manager) open(ctx context.Context) error {
 	if len(m.live()) == 0 {
 		return fmt.Errorf("no data directory can be used: %w", m.dirs[0].err())
 	}
+	if err := m.makeCleaner(); err != nil {
+		return err
+	}
 	m.startBackground()
 	return nil
+}
+
+func (m *Manager) makeCleaner() error {
+	if m.opts.Cleaner == nil {
+		return nil
+	}
+	o := *m.opts.Cleaner
+	for _, d := range m.live() {
+		o.Dirs = append(o.Dirs, d.path)
+	}
+	o.Logs = func(yield func(CleanableLog) bool) {
+		for _, l := range m.snapshot() {
+			if l.Err() == nil && !yield(l) {
+				return
+			}
+		}
+	}
+	o.FS, o.Now, o.Logger, o.OnDirFailure = m.opts.FS, m.opts.Now, m.opts.Logger, m.FailDir
+	c, err := NewCleaner(o)
+	m.cleaner = c
+	return err
+}
+
+// Cleaner compacts the logs; nil if compaction is off.
+func (m *Manager) Cleaner() *Cleaner { return m.cleaner }
+
+// pauseCleaning keeps compaction from a partition until the function it returns is
+// called.
+func (m *Manager) pauseCleaning(tp protocol.TopicPartition) (resume func()) {
+	if m.cleaner == nil {
+		return func() {}
+	}
+	m.cleaner.Pause(tp)
+	return func() { m.cleaner.Resume(tp) }
 }
 
 // live returns the directories that are not offline.
@@ -486,7 +525,11 @@ func (m *Manager) Delete(tp protocol.TopicPartition) error {
 	if l == nil {
 		return ErrUnknownLog
 	}
-	return m.retire(l, deleteSuffix)
+	defer m.pauseCleaning(tp)()
+	if err := m.retire(l, deleteSuffix); err != nil || m.cleaner == nil {
+		return err
+	}
+	return m.cleaner.RemoveCheckpoint(l.DataDir(), tp)
 }
 
 // DeleteFuture gives up a future log.

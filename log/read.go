@@ -239,7 +239,11 @@ func collectAborted(segments segmentList, first, end int64) ([]AbortedTxn, error
 		}
 		var done bool
 		var err error
-		if txns, done, err = x.CollectAbortedTxns(txns, first, end); err != nil || done {
+		txns, done, err = x.CollectAbortedTxns(txns, first, end)
+		if s.gone.Load() {
+			return nil, errSegmentGone // its index may lack what compaction removed
+		}
+		if err != nil || done {
 			return txns, err
 		}
 	}

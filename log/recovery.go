@@ -110,7 +110,7 @@ func (r *segmentRecovery) soundIndexes() (*activeIndexes, error) {
 
 // rewriteIndex cuts an index file after its first count entries and opens it.
 func rewriteIndex(fsys FS, path string, entrySize, count int) (*sparseIndex, error) {
-	x := &sparseIndex{fs: fsys, path: path, entrySize: entrySize}
+	x := newSparseIndex(fsys, path, entrySize)
 	f, err := fsys.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err

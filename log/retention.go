@@ -108,6 +108,7 @@ func (l *Log) deleteSegmentsLocked(segments segmentList, producers *ProducerStat
 	dir := l.Dir()
 	delay := l.config.Load().FileDeleteDelay
 	for _, s := range segments {
+		l.setGone(s)
 		if err := l.closeSegmentLocked(s); err != nil {
 			return err
 		}

@@ -22,6 +22,10 @@ type segment struct {
 	// after the write, so that what a reader sees can be read.
 	size atomic.Int64
 
+	// Set, with openMu held, before the files of a segment that is no longer the log's are
+	// renamed: from then on their names may be another segment's.
+	gone atomic.Bool
+
 	open     atomic.Pointer[openSegment]
 	txnIndex atomic.Pointer[TransactionIndex] // nil if the segment has no aborted transactions
 
@@ -167,8 +171,15 @@ func (o *openSegment) lookup(target int64, byValue bool) (indexEntry, int, error
 	if x := o.indexes.Load(); x != nil {
 		return x.offsets.lookup(target, byValue)
 	}
-	return o.cache.lookup(o.log.fs(), indexFile{of: o, suffix: indexSuffix}, offsetEntrySize, -1, target, byValue)
+	e, slot, err := o.cache.lookup(o.log.fs(), indexFile{of: o, suffix: indexSuffix}, offsetEntrySize, -1, target, byValue)
+	if o.segment.gone.Load() {
+		return e, slot, errSegmentGone // it may have been another's index
+	}
+	return e, slot, err
 }
+
+// errSegmentGone says that a segment was deleted or replaced. Readers look again.
+var errSegmentGone = fmt.Errorf("the segment is gone: %w", os.ErrNotExist)
 
 // lookupTime finds the last time index entry whose timestamp is not above timestamp.
 func (o *openSegment) lookupTime(timestamp int64) (indexEntry, int, error) {
@@ -176,7 +187,11 @@ func (o *openSegment) lookupTime(timestamp int64) (indexEntry, int, error) {
 		return x.times.lookup(timestamp, false)
 	}
 	var once indexCache
-	return once.lookup(o.log.fs(), indexFile{of: o, suffix: timeIndexSuffix}, timeEntrySize, -1, timestamp, false)
+	e, slot, err := once.lookup(o.log.fs(), indexFile{of: o, suffix: timeIndexSuffix}, timeEntrySize, -1, timestamp, false)
+	if o.segment.gone.Load() {
+		return e, slot, errSegmentGone
+	}
+	return e, slot, err
 }
 
 // acquire returns the segment opened, with a hold on its file that the caller releases.
@@ -213,6 +228,9 @@ func (l *Log) openSegment(s *segment, create bool) (*openSegment, error) {
 	if err := l.Err(); err != nil {
 		return nil, err
 	}
+	if s.gone.Load() {
+		return nil, errSegmentGone
+	}
 	flag := os.O_RDWR
 	if create {
 		flag |= os.O_CREATE
@@ -246,6 +264,13 @@ func (l *Log) closeSegmentLocked(s *segment) error {
 		err = errors.Join(err, o.file.release())
 	}
 	return err
+}
+
+// setGone tells readers that the segment's files are about to be renamed.
+func (l *Log) setGone(s *segment) {
+	l.openMu.Lock()
+	defer l.openMu.Unlock()
+	s.gone.Store(true)
 }
 
 // writeIndexes brings the index files up to date. The log's lock is held.

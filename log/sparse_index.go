@@ -70,7 +70,7 @@ const (
 // them; after a clean shutdown the two are the same.
 type sparseIndex struct {
 	fs        FS
-	path      string
+	path      atomic.Pointer[string] // changes only when a log's directory is renamed
 	entrySize int
 
 	cache   indexCache
@@ -92,9 +92,17 @@ func newIndexTail(base, capacity int, entries []indexEntry) *indexTail {
 	return t
 }
 
+func newSparseIndex(fsys FS, path string, entrySize int) *sparseIndex {
+	x := &sparseIndex{fs: fsys, entrySize: entrySize}
+	x.setPath(path)
+	return x
+}
+
+func (x *sparseIndex) setPath(path string) { x.path.Store(&path) }
+
 // openSparseIndex reads the end of the index file at path, which need not exist.
 func openSparseIndex(fsys FS, path string, entrySize int) (*sparseIndex, error) {
-	x := &sparseIndex{fs: fsys, path: path, entrySize: entrySize}
+	x := newSparseIndex(fsys, path, entrySize)
 	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		x.tail.Store(newIndexTail(0, 0, nil))
@@ -198,7 +206,7 @@ func (x *sparseIndex) write() error {
 	if x.written == t.base+n && x.written > 0 {
 		return nil
 	}
-	f, err := x.fs.OpenFile(x.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := x.fs.OpenFile(*x.path.Load(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
@@ -218,7 +226,7 @@ func (x *sparseIndex) write() error {
 
 // sync writes the index and makes its file durable.
 func (x *sparseIndex) sync() error {
-	f, err := x.fs.OpenFile(x.path, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := x.fs.OpenFile(*x.path.Load(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
@@ -236,7 +244,7 @@ func (x *sparseIndex) truncate(count int) error {
 		x.tail.Store(newIndexTail(t.base, 0, t.entries[:count-t.base]))
 		return nil
 	}
-	f, err := x.fs.OpenFile(x.path, os.O_RDWR, 0)
+	f, err := x.fs.OpenFile(*x.path.Load(), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -259,7 +267,7 @@ func (x *sparseIndex) lookup(target int64, byValue bool) (e indexEntry, slot int
 	if t.base == 0 {
 		return indexEntry{}, -1, nil
 	}
-	return x.cache.lookup(x.fs, indexFile{path: x.path}, x.entrySize, t.base, target, byValue)
+	return x.cache.lookup(x.fs, indexFile{path: *x.path.Load()}, x.entrySize, t.base, target, byValue)
 }
 
 func above(e indexEntry, target int64, byValue bool) bool {

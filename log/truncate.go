@@ -13,6 +13,9 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 	if offset < 0 {
 		return false, fmt.Errorf("truncate %v: offset %d is negative", l.partition, offset)
 	}
+	if offset < l.logEndOffset.Load() {
+		defer l.truncateCleaned(offset)()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.Err(); err != nil {
@@ -32,6 +35,23 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 		return false, l.fail("truncate", err)
 	}
 	return true, nil
+}
+
+// truncateCleaned keeps compaction away until the function it returns is called, which
+// makes it begin no later than at the segment that was cut.
+func (l *Log) truncateCleaned(offset int64) (done func()) {
+	m := l.manager
+	if m.cleaner == nil || l.IsFuture() {
+		return func() {}
+	}
+	resume := m.pauseCleaning(l.partition)
+	return func() {
+		base := min(offset, l.segments.Load().active().baseOffset)
+		if err := m.cleaner.TruncateCheckpoint(l.DataDir(), l.partition, base); err != nil {
+			m.opts.Logger.Warn("Cleaner checkpoint was not lowered", "partition", l.partition, "err", err)
+		}
+		resume()
+	}
 }
 
 func (l *Log) truncateLocked(offset int64) error {
@@ -185,6 +205,7 @@ func (l *Log) rescanMaxTimestampLocked(s *segment, x *activeIndexes, o *openSegm
 
 // TruncateFullyAndStartAt removes everything and starts an empty log at offset.
 func (l *Log) TruncateFullyAndStartAt(offset int64) error {
+	defer l.truncateCleaned(offset)()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.Err(); err != nil {

@@ -1,0 +1,117 @@
+package log
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/barnabas-broker/barnabas/protocol"
+)
+
+// CreateFuture makes the log that is to replace the current one, in another data
+// directory (a path or a directory id). It is empty and starts where the current one
+// does; the caller fills it with [Log.AppendAsFollower].
+func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, error) {
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	current := m.Get(tp)
+	if current == nil {
+		return nil, ErrUnknownLog
+	}
+	if future := m.Future(tp); future != nil {
+		return future, future.Err()
+	}
+	d, err := m.dirFor(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d == current.location.Load().dir {
+		return nil, fmt.Errorf("%v is in %s already", tp, d.path)
+	}
+	id := protocol.NewUUID()
+	future := m.newLog(tp, &location{dir: d, name: fmt.Sprintf("%v.%x%s", tp, id[:], futureSuffix), future: true})
+	future.SetConfig(current.Config())
+	if err := m.createDir(future, current.TopicID()); err != nil {
+		return nil, err
+	}
+	if start := current.LogStartOffset(); start > 0 {
+		if err := future.TruncateFullyAndStartAt(start); err != nil {
+			return nil, err
+		}
+	}
+	d.logCount.Add(1)
+	m.mu.Lock()
+	m.futures[tp] = future
+	m.mu.Unlock()
+	return future, nil
+}
+
+// SwapFuture makes the future log the current one and deletes the old one. The caller
+// has let it catch up and sees to it that nobody appends.
+func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
+	lock := m.creatingLock(tp)
+	lock.Lock()
+	defer lock.Unlock()
+	current, future := m.Get(tp), m.Future(tp)
+	if current == nil || future == nil {
+		return nil, ErrUnknownLog
+	}
+	if current.LogEndOffset() != future.LogEndOffset() {
+		return nil, fmt.Errorf("swap the logs of %v: the future one ends at %d, the current one at %d", tp, future.LogEndOffset(), current.LogEndOffset())
+	}
+	defer m.pauseCleaning(tp)()
+	from, to := current.location.Load().dir, future.location.Load().dir
+	// Should we die between the two renames, the next start finds both and tells the
+	// operator, as Apache Kafka does; the other way around it would find none.
+	if err := future.takeOwnName(); err != nil {
+		return nil, err
+	}
+	if start := current.LogStartOffset(); start > future.LogStartOffset() {
+		future.highWatermark.Store(max(future.HighWatermark(), start))
+		if _, err := future.RaiseLogStartOffset(start); err != nil {
+			return nil, err
+		}
+	}
+	future.SetHighWatermark(current.HighWatermark())
+	m.mu.Lock()
+	m.logs[tp] = future
+	delete(m.futures, tp)
+	m.mu.Unlock()
+	if m.cleaner != nil {
+		if err := m.cleaner.MoveCheckpoint(tp, from.path, to.path); err != nil {
+			m.opts.Logger.Warn("Cleaner checkpoint was not moved, compaction of the log starts over", "partition", tp, "err", err)
+		}
+	}
+	return future, m.retire(current, deleteSuffix)
+}
+
+// takeOwnName renames a future log's directory to be the partition's.
+func (l *Log) takeOwnName() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.openMu.Lock()
+	defer l.openMu.Unlock()
+	loc := l.location.Load()
+	if err := l.fs().Rename(l.Dir(), filepath.Join(loc.dir.path, l.partition.String())); err != nil {
+		return l.fail("rename the directory", err)
+	}
+	if err := l.fs().SyncDir(loc.dir.path); err != nil {
+		return l.fail("rename the directory", err)
+	}
+	l.location.Store(loc.dir.home)
+	if l.producers != nil {
+		l.producers.SetDir(l.Dir())
+	}
+	for _, s := range *l.segments.Load() {
+		if o := s.open.Load(); o != nil {
+			if x := o.indexes.Load(); x != nil {
+				x.offsets.setPath(s.path(l.Dir(), indexSuffix))
+				x.times.setPath(s.path(l.Dir(), timeIndexSuffix))
+			}
+		}
+		if x := s.txnIndex.Load(); x != nil {
+			x.SetPath(s.path(l.Dir(), TxnIndexSuffix))
+		}
+	}
+	return nil
+}
