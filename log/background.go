@@ -309,11 +309,11 @@ func (m *Manager) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (m *Manager) closeDir(ctx context.Context, d *dataDir, all []*Log) error {
+func (m *Manager) closeDir(ctx context.Context, d *dataDir, everyLog []*Log) error {
 	defer d.unlock()
 	defer d.progress.close(false)
 	var logs, unsynced []*Log
-	for _, l := range all {
+	for _, l := range everyLog {
 		if l.location.Load().dir == d {
 			logs = append(logs, l)
 			if l.recoveryPoint.Load() < l.logEndOffset.Load() {
@@ -321,13 +321,20 @@ func (m *Manager) closeDir(ctx context.Context, d *dataDir, all []*Log) error {
 			}
 		}
 	}
-	err := d.err()
-	if err == nil {
-		err = inParallel(ctx, logs, (*Log).completeFiles)
+	if err := d.err(); err != nil {
+		inParallel(ctx, logs, (*Log).close)
+		return err
 	}
-	if s, ok := m.opts.FS.(interface{ SyncAll(string) error }); ok && err == nil && len(unsynced) >= syncAllFrom {
-		if syncErr := s.SyncAll(d.path); syncErr != nil {
-			err = d.fail("sync", syncErr)
+	all, canSyncAll := m.opts.FS.(interface{ SyncAll(string) error })
+	syncAll := canSyncAll && len(unsynced) >= syncAllFrom
+	err := inParallel(ctx, logs, func(l *Log) error { return l.completeFiles(!syncAll) })
+	if err == nil && syncAll {
+		if err = all.SyncAll(d.path); err != nil {
+			err = d.fail("sync", err)
+		} else {
+			for _, l := range unsynced {
+				l.recoveryPoint.Store(l.logEndOffset.Load())
+			}
 		}
 	}
 	if closeErr := inParallel(ctx, logs, (*Log).close); closeErr != nil || err != nil {
@@ -411,16 +418,11 @@ func inParallel(ctx context.Context, logs []*Log, do func(*Log) error) error {
 	return cmp.Or(errs, ctx.Err())
 }
 
-// close makes all of the log durable and closes its files.
+// close closes the log's files.
 func (l *Log) close() error {
-	err := l.Flush()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.producers != nil && err == nil {
-		if path := l.producers.snapshotPath(l.logEndOffset.Load()); l.snapshotBytes < 0 {
-			err = syncIfExists(l.fs(), path)
-		}
-	}
+	var err error
 	for _, s := range *l.segments.Load() {
 		err = cmp.Or(err, l.closeSegmentLocked(s))
 	}
@@ -431,31 +433,45 @@ func (l *Log) close() error {
 	return nil
 }
 
-// completeFiles gives the active segment's largest timestamp its index entry, and takes
-// a producer snapshot at the log's end, as a clean shutdown leaves them.
-func (l *Log) completeFiles() error {
+// completeFiles leaves the log's files as a clean shutdown does: the active segment's
+// largest timestamp has its index entry, and there is a producer snapshot at the log's
+// end. With sync all is durable then, else the caller syncs.
+func (l *Log) completeFiles(sync bool) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.Err(); err != nil {
+	err := l.Err()
+	if err == nil {
+		if err = l.completeFilesLocked(sync); err != nil {
+			err = l.fail("close", err)
+		}
+	}
+	l.mu.Unlock()
+	if err != nil || !sync {
 		return err
 	}
-	if err := l.completeFilesLocked(); err != nil {
-		return l.fail("close", err)
-	}
-	return nil
+	return l.Flush()
 }
 
-func (l *Log) completeFilesLocked() error {
+func (l *Log) completeFilesLocked(sync bool) error {
 	active := l.segments.Load().active()
 	if active.timeDirty {
-		o, x, err := l.openForAppendLocked(active)
+		_, x, err := l.openForAppendLocked(active)
 		if err == nil {
 			err = x.noteTime(active)
 		}
-		if err == nil {
-			err = o.writeIndexes()
-		}
 		if err != nil {
+			return err
+		}
+	}
+	if o := active.open.Load(); o != nil {
+		if err := o.writeIndexes(); err != nil {
+			return err
+		}
+	}
+	if l.logEndOffset.Load() == l.logStartOffset.Load() && active.size.Load() == 0 && l.producers == nil {
+		return nil
+	}
+	if c := l.epochs.Load(); c != nil {
+		if err := c.write(l.fs(), l.Dir(), sync); err != nil {
 			return err
 		}
 	}
@@ -463,9 +479,5 @@ func (l *Log) completeFilesLocked() error {
 		return nil
 	}
 	l.producersSeen.Store(!l.producers.IsEmpty())
-	if snapshot := l.producers.Snapshot(); snapshot != nil {
-		l.snapshotBytes = -1 // close will sync it
-		return snapshot.Write(false)
-	}
-	return nil
+	return l.producers.TakeSnapshot(sync)
 }

@@ -80,14 +80,25 @@ func appendEpochs(dst []byte, entries []EpochEntry) []byte {
 }
 
 // Flush writes the file in dir if it is not up to date, and waits for the disk.
-func (c *LeaderEpochCache) Flush(fsys FS, dir string) error {
+func (c *LeaderEpochCache) Flush(fsys FS, dir string) error { return c.write(fsys, dir, true) }
+
+// write is Flush; without sync it leaves the waiting to the caller, who syncs the whole
+// file system.
+func (c *LeaderEpochCache) write(fsys FS, dir string, sync bool) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
 	entries := c.entries.Load()
 	if entries == c.flushed {
 		return nil
 	}
-	if err := writeFileAtomically(fsys, filepath.Join(dir, LeaderEpochCheckpointName), appendEpochs(nil, c.Entries())); err != nil {
+	path, b := filepath.Join(dir, LeaderEpochCheckpointName), appendEpochs(nil, c.Entries())
+	var err error
+	if sync {
+		err = writeFileAtomically(fsys, path, b)
+	} else if err = writeWholeFile(fsys, path+".tmp", b, false); err == nil {
+		err = fsys.Rename(path+".tmp", path)
+	}
+	if err != nil {
 		return fmt.Errorf("write leader epochs: %w", err)
 	}
 	c.flushed = entries
