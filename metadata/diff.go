@@ -11,7 +11,7 @@ func (d *Draft) delta(after *Image) *Delta {
 	out := &Delta{Before: d.base, After: after, TopicsDeleted: d.removed}
 	// A topic that came back with the same id was changed, not deleted.
 	out.TopicsDeleted = slices.DeleteFunc(out.TopicsDeleted, func(t *Topic) bool { return after.topicsByID.get(t.ID) != nil })
-	for _, t := range d.topics {
+	for _, t := range slices.SortedFunc(maps.Values(d.topics), compareTopicNames) {
 		out.compareTopic(d.base.topicsByID.get(t.ID), t)
 	}
 	for resource := range d.configs {
@@ -40,7 +40,7 @@ func (d *Draft) delta(after *Image) *Delta {
 // everything in them.
 func Diff(before, after *Image) *Delta {
 	out := &Delta{Before: before, After: after}
-	for t := range after.topicsByID.all() {
+	for t := range after.Topics() {
 		out.compareTopic(before.topicsByID.get(t.ID), t)
 	}
 	for t := range before.topicsByID.all() {
@@ -176,19 +176,12 @@ func (d *Delta) compareACL(old, acl *ACL) {
 }
 
 // finish compares what is cheap to compare whole, and makes the order of the delta that of
-// its contents, not that of a Go map.
+// its contents, not that of a Go map. Topics were compared in the order of their names.
 func (d *Delta) finish() {
 	d.Features = !maps.Equal(d.Before.features, d.After.features)
 	d.Controller = d.Before.controllerID != d.After.controllerID || d.Before.controllerEpoch != d.After.controllerEpoch
-	slices.SortFunc(d.TopicsCreated, compareTopicNames)
 	slices.SortFunc(d.TopicsDeleted, compareTopicNames)
 	d.TopicsDeleted = slices.Compact(d.TopicsDeleted) // one that was removed, put back and removed
-	slices.SortFunc(d.Partitions, func(a, b PartitionDelta) int {
-		if a.Topic == b.Topic {
-			return int(a.Partition) - int(b.Partition)
-		}
-		return strings.Compare(a.Topic.Name, b.Topic.Name)
-	})
 	slices.SortFunc(d.Configs, func(a, b ConfigResource) int {
 		if a.Type != b.Type {
 			return int(a.Type) - int(b.Type)
