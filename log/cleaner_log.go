@@ -69,7 +69,7 @@ type CleanedSegment interface {
 	AbortedTxnAppender
 
 	Size() int64
-	// Append writes whole batches and adds to the indexes. lastOffset is the last offset
+	// Append writes whole batches and adds to the indexes, one entry at most. lastOffset is the last offset
 	// of the last batch, maxTimestamp the largest of them and offsetOfMaxTimestamp the
 	// last offset of the batch that has it. The bytes are not kept.
 	Append(lastOffset, maxTimestamp, offsetOfMaxTimestamp int64, batches []byte) error

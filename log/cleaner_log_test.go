@@ -159,11 +159,12 @@ func (s *memorySegment) AppendAbortedTxn(t AbortedTxn) error {
 }
 
 func (s *memorySegment) Append(lastOffset, maxTimestamp, offsetOfMaxTimestamp int64, batches []byte) error {
-	s.batches = append(s.batches, batches...)
-	next, err := s.NextOffset()
-	if err != nil || next-1 != lastOffset {
+	next := int64(-1)
+	done, _, err := eachBatch(batches, func(h *protocol.RecordBatch, _ []byte) error { next = h.NextOffset(); return nil })
+	if err != nil || done < len(batches) || next-1 != lastOffset {
 		return fmt.Errorf("batches end at %d, not %d: %v", next-1, lastOffset, err)
 	}
+	s.batches = append(s.batches, batches...)
 	return nil
 }
 

@@ -289,6 +289,11 @@ func (p *cleanerPass) cleanGroup(group []CleanableSegment, txns *cleanedTransact
 	return p.log.ReplaceSegments(cleaned, group)
 }
 
+// cleanedPieceSize is how much is appended at once, and with that the distance between
+// index entries of a cleaned segment. Apache's is its whole buffer of 256 KiB; a reader
+// then has to step over as much to find an offset.
+const cleanedPieceSize = 16 << 10
+
 func (p *cleanerPass) cleanSegment(segment CleanableSegment, cleaned CleanedSegment, filter *batchFilter) error {
 	p.output = p.output[:0]
 	lastOffset, maxTimestamp, offsetOfMax := int64(-1), int64(-1), int64(-1)
@@ -313,8 +318,7 @@ func (p *cleanerPass) cleanSegment(segment CleanableSegment, cleaned CleanedSegm
 		if kept.maxTimestamp > maxTimestamp {
 			maxTimestamp, offsetOfMax = kept.maxTimestamp, kept.lastOffset
 		}
-		// Compression may come out worse than it was; keep the output near its size.
-		if len(p.output) >= 2*len(p.buffer) {
+		if len(p.output) >= cleanedPieceSize {
 			return flush()
 		}
 		return nil
