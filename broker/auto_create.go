@@ -94,5 +94,7 @@ func (b *Broker) ensureTopic(ctx context.Context, name string) error {
 	if code := b.autoCreate(ctx, []string{name})[name]; code != protocol.None {
 		return code
 	}
-	return nil
+	// Its partitions are empty and so are loaded at once; who asked need not be told to
+	// come again, which clients of OffsetFetch v0 do not know how to.
+	return b.groups.WaitLoaded(ctx)
 }

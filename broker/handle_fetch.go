@@ -320,7 +320,9 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 		}
 	}
 	most := int(min(int64(p.partitionMaxBytes), left, math.MaxInt32))
-	data, err := l.Read(p.fetchOffset, most, f.upTo, minOneBatch)
+	// Where the limit is hard the first batch is read whole all the same: converted, it is
+	// cut at the limit, and a cut message is what tells the client to ask for more.
+	data, err := l.Read(p.fetchOffset, most, f.upTo, minOneBatch || f.hardLimit && most > 0)
 	if err != nil {
 		return err
 	}
@@ -329,7 +331,7 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	res.region = data.Region
 	res.out.RecordsSize = int(res.region.Size())
 	if f.r.version <= 3 && res.region.Size() > 0 {
-		return f.downConvert(p, res)
+		return f.downConvert(p, res, most)
 	}
 	if res.region.Size() > 0 && res.region.Size() < inlineRegion {
 		return f.copyRegion(res)
@@ -395,7 +397,7 @@ func (f *fetch) copyRegion(res *fetchResult) error {
 
 // downConvert turns the records of a region into the message format that a client of
 // Fetch v0-v3 reads: magic 0 up to v1, magic 1 for v2 and v3.
-func (f *fetch) downConvert(p *fetchPartition, res *fetchResult) error {
+func (f *fetch) downConvert(p *fetchPartition, res *fetchResult, most int) error {
 	defer res.region.Release()
 	if !f.b.config().TopicDownConversion(f.b.store.Image().Config(metadata.TopicResource, p.name)) {
 		return protocol.ErrUnsupportedVersion
@@ -414,6 +416,9 @@ func (f *fetch) downConvert(p *fetchPartition, res *fetchResult) error {
 	scratch, err := protocol.DownConvert(f.r.scratch, batches, magic, p.fetchOffset)
 	if err != nil {
 		return err
+	}
+	if f.hardLimit && len(scratch)-from > most {
+		scratch = scratch[:from+most]
 	}
 	f.b.metrics.fetchConversion.Add(1)
 	f.r.scratch, res.from, res.to = scratch, from, len(scratch)

@@ -61,7 +61,7 @@ func (s offsetsStorage) await(when func(int64, func(error)), end int64, timeout 
 // no effect here).
 const loadChunk = 1 << 20
 
-// Load hands all batches up to the high watermark to fn; see group.Storage.
+// Load hands all batches up to the log end to fn; see group.Storage.
 func (s offsetsStorage) Load(ctx context.Context, partition int32, fn func(batch []byte) error) error {
 	p := s.b.replicas.Get(group.OffsetsTopic, partition)
 	if p == nil {
@@ -72,11 +72,11 @@ func (s offsetsStorage) Load(ctx context.Context, partition int32, fn func(batch
 		return err
 	}
 	var buf []byte
-	for offset := l.LogStartOffset(); offset < l.HighWatermark(); {
+	for offset := l.LogStartOffset(); offset < l.LogEndOffset(); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		data, err := l.Read(offset, loadChunk, log.UpToHighWatermark, true)
+		data, err := l.Read(offset, loadChunk, log.UpToLogEnd, true)
 		if err != nil {
 			return err
 		}

@@ -8,17 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
-	"github.com/barnabas-broker/barnabas/log"
-	"github.com/barnabas-broker/barnabas/metadata/controller"
-	"github.com/barnabas-broker/barnabas/metadata/raftstore"
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/server"
 )
 
 // shutdownTimeout is how long a stop may take before the process gives up; the next start
@@ -89,115 +85,32 @@ func explainConfigError(stderr io.Writer, err error) {
 	fmt.Fprintln(stderr, "barnabas:", err)
 }
 
-// serve opens everything, in order, runs until ctx ends, and closes in reverse.
+// serve runs a broker until ctx ends.
 func serve(ctx context.Context, c *config.Config, logger *slog.Logger) error {
 	began := time.Now()
-	b := c.Broker()
-	for _, note := range config.Collapse(c.Notes()) {
+	for _, note := range server.Notes(c) {
 		if note.Warn() {
 			logger.Warn(note.String())
 		} else {
 			logger.Info(note.String())
 		}
 	}
-	logger.Info("KafkaConfig values:\n\t" + strings.Join(c.Print(false), "\n\t"))
-	_, _, _, clamped := c.ClampReplicationFactors(1)
-	for _, note := range clamped {
-		logger.Warn(note.String())
-	}
-	for _, dir := range append([]string{b.MetadataLogDir}, b.LogDirs...) {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	host, err := os.Hostname()
-	if err != nil || host == "" {
-		host = "localhost"
-	}
-
-	logs, err := log.OpenManager(ctx, log.ManagerOptions{
-		Dirs: b.LogDirs, NodeID: b.NodeID, Config: c.Topic(nil), Logger: logger,
-		RecoveryThreads:         0,
-		RetentionInterval:       b.Log.RetentionCheckInterval,
-		FlushCheckInterval:      b.Log.FlushSchedulerInterval,
-		CheckpointInterval:      b.Log.FlushOffsetCheckpointInterval,
-		StartCheckpointInterval: b.Log.FlushStartOffsetCheckpointInterval,
-		WatermarkInterval:       b.Replication.HighWatermarkCheckpointInterval,
-		ProducerExpirationCheck: b.Log.ProducerIDExpirationCheckInterval,
-	})
+	logger.Info(server.EffectiveConfig(c))
+	s, err := server.Open(ctx, server.Options{Config: c, Version: versionString(), Logger: logger})
 	if err != nil {
 		return err
 	}
-	running := &runningBroker{logger: logger, logs: logs}
-	defer running.close()
-	schema := &config.Schema{Current: func() *config.Config {
-		if running.broker != nil {
-			return running.broker.Config()
-		}
-		return c
-	}}
-	dirs := logs.Dirs()
-	running.store, err = raftstore.Open(ctx, raftstore.Options{
-		Dir: filepath.Join(b.MetadataLogDir, raftstore.DirName), NodeID: logs.NodeID(),
-		DirectoryID: dirs[0].ID, ClusterID: logs.ClusterID(),
-		Controller: controller.Options{
-			DefaultPartitions: b.Topics.NumPartitions, DefaultReplicationFactor: min(b.Topics.DefaultReplicationFactor, 1),
-			Schema: schema, SessionTimeout: b.Metadata.BrokerSessionTimeout,
-			Features: broker.SupportedFeatures(),
-		},
-		RebalanceInterval: b.Replication.LeaderImbalanceCheckInterval,
-		NoRebalance:       !b.Replication.AutoLeaderRebalanceEnable,
-		Logger:            logger,
-	})
-	if err != nil {
-		return err
-	}
-	running.broker, err = broker.Start(ctx, broker.Options{
-		NodeID: logs.NodeID(), HostName: host, Config: c, Logs: logs, Store: running.store,
-		Version: versionString(), Logger: logger,
-	})
-	if err != nil {
-		return err
-	}
-	addresses := running.broker.Addresses()
-	for name, address := range addresses {
+	for name, address := range s.Broker().Addresses() {
 		logger.Info("Awaiting socket connections on " + address + " (" + name + ")")
 	}
-	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] Kafka Server started", logs.NodeID()), "took", time.Since(began).Round(time.Microsecond).String())
+	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] Kafka Server started", s.NodeID()), "took", time.Since(began).Round(time.Microsecond).String())
 	<-ctx.Done()
-	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] shutting down", logs.NodeID()))
-	return running.close()
-}
-
-// runningBroker is what close has to close, in reverse order of opening.
-type runningBroker struct {
-	logger *slog.Logger
-	logs   *log.Manager
-	store  *raftstore.Store
-	broker *broker.Broker
-	closed bool
-}
-
-func (r *runningBroker) close() error {
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] shutting down", s.NodeID()))
+	closing, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	var errs []error
-	if r.broker != nil {
-		errs = append(errs, r.broker.Close(ctx))
+	if err := s.Close(closing); err != nil {
+		return err
 	}
-	if r.logs != nil {
-		errs = append(errs, r.logs.Close(ctx))
-	}
-	if r.store != nil {
-		errs = append(errs, r.store.Close())
-	}
-	err := errors.Join(errs...)
-	if err == nil {
-		r.logger.Info("shut down completed")
-	}
-	return err
+	logger.Info("shut down completed")
+	return nil
 }

@@ -1,0 +1,44 @@
+# Everything that can be done with this repository. `make help` lists it.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN     ?= bin/barnabas
+
+.PHONY: build run test check fmt vet lint unit race e2e fuzz clean help
+
+build: ## the one static binary, bin/barnabas
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/barnabas
+
+run: build ## a broker on port 9092 with data in the default directory
+	./$(BIN)
+
+test: check interop-short crash-short ## all that CI runs; installs the clients it needs (see README)
+
+check: fmt vet lint race ## format, vet, lint, tests with the race detector
+
+fmt: ## fails if a file is not gofmt-clean
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-clean:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint: ## staticcheck, at the version that go.mod's tool line names
+	$(GO) tool staticcheck ./...
+
+unit: ## tests without the race detector, and the invariants on
+	$(GO) test -tags invariants ./...
+
+race:
+	$(GO) test -race -timeout 20m ./...
+
+fuzz: ## each fuzz target for FUZZTIME (default 10m)
+	./tests/fuzz.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin
+
+help:
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+
+include tests/tests.mk

@@ -1,0 +1,156 @@
+// Package server wires a broker together: data directories, metadata store, broker, in
+// that order, and closes them in reverse. It is the one place that knows which metadata
+// store runs.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/broker"
+	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/metadata/controller"
+	"github.com/barnabas-broker/barnabas/metadata/raftstore"
+)
+
+// DefaultNodeID is the id of a broker whose configuration and data directory name none.
+const DefaultNodeID = 1
+
+// Options of a Server. Config is required.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Logger  *slog.Logger // discards
+}
+
+// Server is a running broker with everything under it.
+type Server struct {
+	logger *slog.Logger
+	logs   *log.Manager
+	store  *raftstore.Store
+	broker *broker.Broker
+	closed bool
+}
+
+// Open starts a broker. It returns when clients are served.
+func Open(ctx context.Context, opts Options) (_ *Server, err error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c, b := opts.Config, opts.Config.Broker()
+	for _, dir := range append([]string{b.MetadataLogDir}, b.LogDirs...) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	s := &Server{logger: opts.Logger}
+	defer func() {
+		if err != nil {
+			s.Close(ctx)
+		}
+	}()
+	s.logs, err = log.OpenManager(ctx, log.ManagerOptions{
+		Dirs: b.LogDirs, NodeID: nodeID(b), Config: c.Topic(nil), Logger: opts.Logger,
+		RetentionInterval:       b.Log.RetentionCheckInterval,
+		FlushCheckInterval:      b.Log.FlushSchedulerInterval,
+		CheckpointInterval:      b.Log.FlushOffsetCheckpointInterval,
+		StartCheckpointInterval: b.Log.FlushStartOffsetCheckpointInterval,
+		WatermarkInterval:       b.Replication.HighWatermarkCheckpointInterval,
+		ProducerExpirationCheck: b.Log.ProducerIDExpirationCheckInterval,
+	})
+	if err != nil {
+		return nil, err
+	}
+	schema := &config.Schema{Current: func() *config.Config {
+		if s.broker != nil {
+			return s.broker.Config()
+		}
+		return c
+	}}
+	dir := s.logs.Dirs()[0]
+	s.store, err = raftstore.Open(ctx, raftstore.Options{
+		Dir: filepath.Join(b.MetadataLogDir, raftstore.DirName), NodeID: s.logs.NodeID(),
+		DirectoryID: dir.ID, ClusterID: s.logs.ClusterID(),
+		Controller: controller.Options{
+			DefaultPartitions: b.Topics.NumPartitions, DefaultReplicationFactor: b.Topics.DefaultReplicationFactor,
+			Schema: schema, SessionTimeout: b.Metadata.BrokerSessionTimeout,
+			Features: broker.SupportedFeatures(),
+		},
+		RebalanceInterval: b.Replication.LeaderImbalanceCheckInterval,
+		NoRebalance:       !b.Replication.AutoLeaderRebalanceEnable,
+		Logger:            opts.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the metadata store: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	s.broker, err = broker.Start(ctx, broker.Options{
+		NodeID: s.logs.NodeID(), HostName: host, Config: c, Logs: s.logs, Store: s.store,
+		Version: opts.Version, Logger: opts.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// nodeID is the id that the configuration names, or the data directory of an earlier run.
+func nodeID(b *config.Broker) int32 {
+	if b.NodeID >= 0 {
+		return b.NodeID
+	}
+	for _, dir := range b.LogDirs {
+		if p, err := log.ReadMetaProperties(log.OS{}, dir); err == nil && p.NodeID >= 0 {
+			return p.NodeID
+		}
+	}
+	return DefaultNodeID
+}
+
+// Broker is the broker that runs.
+func (s *Server) Broker() *broker.Broker { return s.broker }
+
+// NodeID is the broker's id.
+func (s *Server) NodeID() int32 { return s.logs.NodeID() }
+
+// Notes returns what the operator should be told of a configuration at start: oddities,
+// and replication factors that one broker cannot give.
+func Notes(c *config.Config) []config.Note {
+	notes := config.Collapse(c.Notes())
+	_, _, _, clamped := c.ClampReplicationFactors(1)
+	return append(notes, clamped...)
+}
+
+// EffectiveConfig is the configuration as the log shows it at start.
+func EffectiveConfig(c *config.Config) string {
+	return "KafkaConfig values:\n\t" + strings.Join(c.Print(false), "\n\t")
+}
+
+// Close stops the broker and leaves a clean shutdown behind. If ctx ends first, the next
+// start recovers.
+func (s *Server) Close(ctx context.Context) error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var errs []error
+	if s.broker != nil {
+		errs = append(errs, s.broker.Close(ctx))
+	}
+	if s.logs != nil {
+		errs = append(errs, s.logs.Close(ctx))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
