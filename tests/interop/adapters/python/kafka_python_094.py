@@ -4,6 +4,7 @@ import sys
 import time
 
 from kafka import KafkaClient, SimpleConsumer
+from kafka.common import OffsetRequest
 from kafka.producer.base import Producer
 from kafka.protocol import CODEC_GZIP, CODEC_NONE, CODEC_SNAPPY
 
@@ -38,15 +39,14 @@ def consume(group, topics, count, timeout, options):
         consumer = SimpleConsumer(client, group, topic, auto_commit=False, max_buffer_size=None)
         consumer.provide_partition_info()
         try:
-            idle = 0
+            ends = end_offsets(client, consumer, topic.encode())
             while seen < count and time.time() < deadline:
-                got = consumer.get_messages(count=100, block=True, timeout=0.5)
+                if len(topics) > 1 and all(consumer.offsets[p] >= end for p, end in ends.items()):
+                    break  # on to the next topic
+                got = consumer.get_messages(count=100, block=True, timeout=0.2)
                 for partition, m in got:
                     lines.put(topic, partition, m.offset, None, m.message.key, m.message.value)
                     seen += 1
-                idle = 0 if got else idle + 1
-                if len(topics) > 1 and idle > 1:
-                    break  # on to the next topic
             if group is not None:
                 consumer.commit()
         finally:
@@ -54,6 +54,12 @@ def consume(group, topics, count, timeout, options):
             client.close()
     if seen < count:
         raise RuntimeError("read %d of %d records within %s s" % (seen, count, timeout))
+
+
+def end_offsets(client, consumer, topic):
+    """Where each partition ends, as ListOffsets v0 says."""
+    requests = [OffsetRequest(topic, p, -1, 1) for p in consumer.offsets]
+    return dict((r.partition, r.offsets[0]) for r in client.send_offset_request(requests))
 
 
 def create(topic, partitions):

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// difference is one field, or one event, in which two brokers differ.
+type difference struct {
+	Peer   peers.Kind
+	Script string
+	Event  int
+	Label  string
+	Key    int16
+	Path   string
+	Theirs string
+	Ours   string
+}
+
+func (d difference) String() string {
+	return fmt.Sprintf("%s, event %d, %s\n    %s\n      %-12s %s\n      barnabas     %s", d.Script, d.Event, d.Label, d.Path, d.Peer, d.Theirs, d.Ours)
+}
+
+// compare returns where two transcripts differ.
+func compare(peer peers.Kind, script string, theirs, ours []event) []difference {
+	var all []difference
+	for i := range max(len(theirs), len(ours)) {
+		d := difference{Peer: peer, Script: script, Event: i, Path: "event", Theirs: "nothing", Ours: "nothing"}
+		switch {
+		case i >= len(theirs):
+			d.Label, d.Key, d.Ours = ours[i].Label, ours[i].Key, wire.Text(ours[i].Answer)
+			return append(all, d)
+		case i >= len(ours):
+			d.Label, d.Key, d.Theirs = theirs[i].Label, theirs[i].Key, wire.Text(theirs[i].Answer)
+			return append(all, d)
+		}
+		a, b := theirs[i], ours[i]
+		d.Label, d.Key = a.Label, a.Key
+		if a.Label != b.Label {
+			d.Theirs, d.Ours = a.Label, b.Label
+			return append(all, d)
+		}
+		diffTrees("", a.Answer, b.Answer, func(path, theirs, ours string) {
+			d := d
+			d.Path, d.Theirs, d.Ours = path, theirs, ours
+			all = append(all, d)
+		})
+	}
+	return all
+}
+
+func diffTrees(path string, a, b any, report func(path, a, b string)) {
+	ta, tb := wire.Text(a), wire.Text(b)
+	if ta == tb {
+		return
+	}
+	if sa, ok := a.(*wire.Struct); ok {
+		if sb, ok := b.(*wire.Struct); ok {
+			for _, f := range sa.Fields {
+				at := strings.TrimPrefix(path+"."+f.Name, ".")
+				if !sb.Has(f.Name) {
+					report(at, wire.Text(f.Value), "not there")
+					continue
+				}
+				diffTrees(at, f.Value, sb.Get(f.Name), report)
+			}
+			for _, f := range sb.Fields {
+				if !sa.Has(f.Name) {
+					report(strings.TrimPrefix(path+"."+f.Name, "."), "not there", wire.Text(f.Value))
+				}
+			}
+			return
+		}
+	}
+	if la, ok := a.(wire.List); ok {
+		if lb, ok := b.(wire.List); ok && len(la) == len(lb) {
+			for i := range la {
+				diffTrees(fmt.Sprintf("%s[%d]", path, i), la[i], lb[i], report)
+			}
+			return
+		}
+	}
+	report(path, ta, tb)
+}

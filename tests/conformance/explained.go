@@ -1,0 +1,38 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// explanation is a difference that is meant.
+type explanation struct {
+	script string     // regular expression of script names, "" for all
+	path   string     // regular expression of paths
+	peer   peers.Kind // "" for all
+	theirs string     // regular expression of what they answer, "" for all
+	ours   string
+	why    string
+}
+
+func explain(d difference) string {
+	if (strings.HasSuffix(d.Path, "ErrorMessage")) && strings.HasPrefix(d.Theirs, `"`) && strings.HasPrefix(d.Ours, `"`) &&
+		d.Theirs != `""` && d.Ours != `""` {
+		return "the words of an error message are our own"
+	}
+	for _, e := range explanations {
+		if (e.peer == "" || e.peer == d.Peer) && matches(e.script, d.Script) && matches(e.path, d.Path) &&
+			matches(e.theirs, d.Theirs) && matches(e.ours, d.Ours) {
+			return e.why
+		}
+	}
+	return ""
+}
+
+func matches(pattern, s string) bool {
+	return pattern == "" || regexp.MustCompile("^(?:"+pattern+")$").MatchString(s)
+}
+
+var explanations = []explanation{}

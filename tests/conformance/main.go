@@ -1,0 +1,172 @@
+// Command conformance holds Barnabas against Apache Kafka: it plays the same requests
+// against both and compares every field of the answers. See doc.go.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/protocol/schema"
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+var sprintf = fmt.Sprintf
+
+// options of the command line.
+type options struct {
+	peers   []peers.Kind
+	running map[peers.Kind]string // address of brokers that run already
+	filter  *regexp.Regexp
+	workers int
+	verbose bool
+}
+
+func main() {
+	opts := options{running: map[peers.Kind]string{}}
+	kinds := flag.String("peers", "apache-3.9.2,apache-4.3.1", "brokers to compare with")
+	filter := flag.String("run", "", "regular expression of the scripts to run")
+	flag.IntVar(&opts.workers, "workers", 4, "scripts that run at the same time")
+	flag.BoolVar(&opts.verbose, "v", false, "print the transcripts")
+	flag.Func("running", "kind=host:port of a broker that runs already, with the same settings; may be given several times", func(s string) error {
+		kind, addr, ok := strings.Cut(s, "=")
+		if !ok {
+			return fmt.Errorf("no = in %q", s)
+		}
+		opts.running[peers.Kind(kind)] = addr
+		return nil
+	})
+	flag.Parse()
+	for _, k := range strings.Split(*kinds, ",") {
+		opts.peers = append(opts.peers, peers.Kind(k))
+	}
+	var err error
+	if opts.filter, err = regexp.Compile(*filter); err == nil {
+		err = run(opts)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// settings are the keys of server.properties that all brokers of a run have beyond those of
+// tests/peers.
+func settings() map[string]string {
+	return map[string]string{
+		"group.min.session.timeout.ms":              "1000",
+		"max.incremental.fetch.session.cache.slots": "200",
+	}
+}
+
+func run(opts options) error {
+	cache, err := peers.OpenCache(os.Stderr)
+	if err != nil {
+		return err
+	}
+	label := "c" + strconv.FormatInt(time.Now().UnixMilli()%(36*36*36*36*36*36)+36*36*36*36*36, 36)
+	playings := allPlayings(opts.filter)
+	seen := map[peers.Kind]*transcripts{}
+	for _, kind := range append(opts.peers, peers.Barnabas) {
+		start := time.Now()
+		got, err := playAll(cache, opts, kind, label, playings)
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		seen[kind] = got
+		fmt.Printf("%s: %d scripts, %d exchanges, %v\n", kind, len(got.events), got.exchanges(), time.Since(start).Round(time.Millisecond))
+	}
+	return report(opts, playings, seen)
+}
+
+// transcripts is what all scripts saw of one broker.
+type transcripts struct {
+	target *target
+	events map[string][]event // by playing
+	errs   map[string]error
+}
+
+func (t *transcripts) exchanges() (n int) {
+	for _, events := range t.events {
+		n += len(events)
+	}
+	return n
+}
+
+func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, playings []playing) (*transcripts, error) {
+	addr := opts.running[kind]
+	if addr == "" {
+		dir, err := os.MkdirTemp("", "conformance-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		jvm := []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"}
+		b, err := cache.StartBroker(kind, peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: settings(), JVM: jvm})
+		if err != nil {
+			return nil, err
+		}
+		defer b.Close()
+		addr = b.Addr
+	}
+	target, err := newTarget(kind, addr)
+	if err != nil {
+		return nil, err
+	}
+	got := &transcripts{target: target, events: map[string][]event{}, errs: map[string]error{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range opts.workers {
+		wg.Go(func() {
+			for i := range next {
+				events, err := play(target, playings[i], label, i)
+				mu.Lock()
+				got.events[playings[i].name()] = events
+				if err != nil {
+					got.errs[playings[i].name()] = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i, p := range playings {
+		if p.script.key < 0 || target.serves(p.script.key, p.version) {
+			next <- i
+		}
+	}
+	close(next)
+	wg.Wait()
+	return got, nil
+}
+
+// allPlayings are the scripts in all their versions.
+func allPlayings(filter *regexp.Regexp) []playing {
+	var all []playing
+	for i := range scripts {
+		s := &scripts[i]
+		if s.key < 0 {
+			if p := (playing{s, 0}); filter.MatchString(p.name()) {
+				all = append(all, p)
+			}
+			continue
+		}
+		api := schema.Lookup(s.key)
+		last := api.Max
+		if s.max > 0 {
+			last = min(last, s.max)
+		}
+		for v := max(api.Min, s.min); v <= last; v++ {
+			if p := (playing{s, v}); filter.MatchString(p.name()) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
+)
+
+// symbols gives ids names in the order in which a script meets them, so that two brokers
+// that hand out different ids are the same if they hand them out and show them again in the
+// same places. Times around now and places on the network become words. Nothing else is
+// changed.
+type symbols struct {
+	run   string
+	names map[any]string
+	count map[string]int
+	texts []string // pairs of id and name, for ids inside of other texts
+}
+
+func newSymbols(run string) *symbols {
+	return &symbols{run: run, names: map[any]string{}, count: map[string]int{}}
+}
+
+func (s *symbols) name(kind string, id any) wire.Raw {
+	type typed struct {
+		kind string
+		id   any
+	}
+	key := typed{kind, id}
+	name, ok := s.names[key]
+	if !ok {
+		s.count[kind]++
+		name = fmt.Sprintf("<%s %d>", kind, s.count[kind])
+		s.names[key] = name
+		if text, ok := id.(string); ok && len(text) > 12 {
+			s.texts = append(s.texts, text, name)
+		}
+	}
+	return wire.Raw(name)
+}
+
+// learn names the ids of an answer that is not taken down.
+func (s *symbols) learn(tree *wire.Struct) { s.normalise(-1, tree) }
+
+// normalise returns the answer as it is compared.
+func (s *symbols) normalise(key int16, tree *wire.Struct) any { return s.value(key, "", tree) }
+
+func (s *symbols) value(key int16, field string, v any) any {
+	switch v := v.(type) {
+	case *wire.Struct:
+		if v == nil {
+			return nil
+		}
+		out := &wire.Struct{}
+		for _, f := range v.Fields {
+			out.Fields = append(out.Fields, wire.Field{Name: f.Name, Value: s.value(key, f.Name, f.Value)})
+		}
+		return out
+	case wire.List:
+		out := wire.List{}
+		for _, x := range v {
+			out = append(out, s.value(key, field, x))
+		}
+		return out
+	case wire.Records:
+		return s.value(key, field, wire.ReadRecords(v))
+	case wire.UUID:
+		if v == (wire.UUID{}) {
+			return wire.Raw("no-id")
+		}
+		return s.name("uuid", v)
+	case string:
+		return s.text(key, field, v)
+	case wire.Bytes:
+		return s.plain(string(v))
+	case int64:
+		return s.number(key, field, v)
+	}
+	return v
+}
+
+func (s *symbols) text(key int16, field, v string) any {
+	switch {
+	case field == "Host" && v != "":
+		return wire.Raw("<host>")
+	case field == "ClusterId" && v != "":
+		return wire.Raw("<cluster>")
+	case field == "LogDir" || field == "LogDirectory":
+		return wire.Raw("<dir>")
+	case field == "MemberId" && v != "", field == "Leader" && key == 11 && v != "":
+		if made(v) {
+			return s.name("member", v)
+		}
+	}
+	return s.plain(v)
+}
+
+// made says whether a broker made the member id: it ends with a random UUID.
+func made(id string) bool {
+	if len(id) < 37 {
+		return false
+	}
+	return strings.Count(id[len(id)-37:], "-") == 5
+}
+
+func (s *symbols) plain(v string) string {
+	v = strings.ReplaceAll(v, s.run, "~")
+	if len(s.texts) > 0 && len(v) > 12 {
+		for i := 0; i < len(s.texts); i += 2 {
+			v = strings.ReplaceAll(v, s.texts[i], s.texts[i+1])
+		}
+	}
+	return v
+}
+
+func (s *symbols) number(key int16, field string, v int64) any {
+	switch {
+	case field == "Port" && v > 0:
+		return wire.Raw("<port>")
+	case field == "ProducerId" && v >= 0:
+		return s.name("producer", v)
+	case field == "SessionId" && key == 1 && v > 0:
+		return s.name("session", v)
+	case field == "TotalBytes" && v > 0, field == "UsableBytes" && v > 0:
+		return wire.Raw("<disk>")
+	}
+	if v > 1e12 {
+		if d := time.Since(time.UnixMilli(v)); d > -time.Hour && d < time.Hour {
+			return wire.Raw("<now>")
+		}
+	}
+	return v
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// report prints the differences and fails if one is not explained.
+func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) error {
+	ours := seen[peers.Barnabas]
+	unexplained, explainedCount := 0, map[string]int{}
+	var groups grouped
+	for _, p := range playings {
+		name := p.name()
+		if opts.verbose {
+			for kind, t := range seen {
+				fmt.Printf("== %s on %s\n", name, kind)
+				for _, e := range t.events[name] {
+					fmt.Printf("  %s\n    %s\n", e.Label, wire.Text(e.Answer))
+				}
+			}
+		}
+		for kind, t := range seen {
+			if err := t.errs[name]; err != nil {
+				fmt.Printf("%s on %s ended early: %v\n", name, kind, err)
+				unexplained++
+			}
+		}
+		results := map[peers.Kind][]difference{}
+		for _, peer := range opts.peers {
+			theirs, ran := seen[peer].events[name]
+			if !ran {
+				continue
+			}
+			if _, served := ours.events[name]; !served {
+				results[peer] = []difference{{Peer: peer, Script: name, Path: "version", Theirs: "served", Ours: "not served"}}
+				continue
+			}
+			results[peer] = compare(peer, name, theirs, ours.events[name])
+		}
+		for _, peer := range opts.peers {
+			for _, d := range results[peer] {
+				if why := explain(d); why != "" {
+					explainedCount[why]++
+					continue
+				}
+				if other, ok := agreesWithOther(opts.peers, results, seen, name, d); ok {
+					explainedCount["Apache differs from Apache; as "+string(other)]++
+					continue
+				}
+				unexplained++
+				groups.add(p, d)
+			}
+		}
+	}
+	groups.print()
+	for why, n := range explainedCount {
+		fmt.Printf("%6d  %s\n", n, why)
+	}
+	if unexplained > 0 {
+		return fmt.Errorf("%d differences", unexplained)
+	}
+	return nil
+}
+
+// agreesWithOther says whether the other Apache answered as we do where this one differs.
+func agreesWithOther(kinds []peers.Kind, results map[peers.Kind][]difference, seen map[peers.Kind]*transcripts, name string, d difference) (peers.Kind, bool) {
+	for _, other := range kinds {
+		if other == d.Peer {
+			continue
+		}
+		if _, ran := seen[other].events[name]; !ran {
+			continue
+		}
+		same := true
+		for _, e := range results[other] {
+			if e.Event == d.Event && e.Path == d.Path {
+				same = false
+			}
+		}
+		if same {
+			return other, true
+		}
+	}
+	return "", false
+}
+
+// grouped are differences that are the same in several versions.
+type grouped struct {
+	order    []string
+	versions map[string][]int16
+}
+
+func (g *grouped) add(p playing, d difference) {
+	if i := strings.LastIndex(d.Label, " v"); i >= 0 && p.script.key == d.Key {
+		d.Label = d.Label[:i]
+	}
+	d.Script = p.script.name
+	text := d.String()
+	if g.versions == nil {
+		g.versions = map[string][]int16{}
+	}
+	if g.versions[text] == nil {
+		g.order = append(g.order, text)
+	}
+	g.versions[text] = append(g.versions[text], p.version)
+}
+
+func (g *grouped) print() {
+	for _, text := range g.order {
+		fmt.Println("v", g.versions[text], text)
+	}
+	fmt.Printf("%d groups of differences\n", len(g.order))
+}

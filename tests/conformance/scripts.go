@@ -1,0 +1,6 @@
+package main
+
+import "slices"
+
+// scripts are all hand-written sequences.
+var scripts = slices.Concat(produceScripts)

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// intoApache opens a copy of our directory in Apache 3.9.2 and compares. Apache keeps its
+// topics in its own metadata log, which is made here: a formatted metadata directory
+// whose bootstrap file names the topics with our ids.
+func (r *runner) intoApache(ctx context.Context, from string, before *state) error {
+	to := filepath.Join(r.dir, "into-apache")
+	if err := copyData(from, to); err != nil {
+		return err
+	}
+	meta, err := properties(filepath.Join(to, "data", "meta.properties"))
+	if err != nil {
+		return err
+	}
+	metadataDir := filepath.Join(to, "metadata")
+	if err := os.MkdirAll(metadataDir, 0o755); err != nil {
+		return err
+	}
+	if err := r.format(to, metadataDir, meta["cluster.id"]); err != nil {
+		return err
+	}
+	if err := r.writeBootstrap(metadataDir, meta["directory.id"], before); err != nil {
+		return err
+	}
+	config := map[string]string{"metadata.log.dir": metadataDir}
+	for key, value := range brokerConfig {
+		config[key] = value
+	}
+	b, err := r.cache.StartBroker(peers.Apache39, peers.BrokerOptions{Dir: to, Config: config})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	after, err := capture(ctx, b.Addr)
+	if err != nil {
+		return fmt.Errorf("read Apache: %w; its log is %s", err, b.LogPath)
+	}
+	return before.compare(after)
+}
+
+// format formats Apache's metadata directory for our cluster. Our data directory is
+// formatted already: it has a meta.properties.
+func (r *runner) format(dir, metadataDir, clusterID string) error {
+	path := filepath.Join(dir, "format.properties")
+	config := fmt.Sprintf("process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:1\n"+
+		"listeners=PLAINTEXT://127.0.0.1:2,CONTROLLER://127.0.0.1:1\ncontroller.listener.names=CONTROLLER\n"+
+		"log.dirs=%s\nmetadata.log.dir=%s\n", filepath.Join(dir, "data"), metadataDir)
+	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
+		return err
+	}
+	return r.java("", "", "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", clusterID, "-c", path)
+}
+
+func (r *runner) writeBootstrap(metadataDir, directoryID string, s *state) error {
+	var in strings.Builder
+	for name, t := range s.topics {
+		id, err := kafkaID(t.id)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&in, "topic %s %s\n", name, id)
+		for i, p := range t.partitions {
+			fmt.Fprintf(&in, "partition %s %d 1 %s %d\n", id, i, directoryID, max(p.leaderEpoch, 0))
+		}
+		for key, value := range t.configs {
+			fmt.Fprintf(&in, "config %s %s %s\n", name, key, value)
+		}
+	}
+	libs, err := r.cache.Jars("3.9.2")
+	if err != nil {
+		return err
+	}
+	classes := filepath.Join(r.dir, "classes")
+	source := filepath.Join(r.cache.Root, "tests/kafkadisk/java/WriteBootstrap.java")
+	if out, err := exec.Command("javac", "-nowarn", "-cp", filepath.Join(libs, "*"), "-d", classes, source).CombinedOutput(); err != nil {
+		return fmt.Errorf("javac: %w: %s", err, out)
+	}
+	return r.java(classes, in.String(), "WriteBootstrap", metadataDir)
+}
+
+// kafkaID turns a topic id into the base 64 that Kafka writes.
+func kafkaID(id string) (string, error) {
+	raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+	if err != nil || len(raw) != 16 {
+		return id, nil // it is so already
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+func (r *runner) java(classes, input string, args ...string) error {
+	libs, err := r.cache.Jars("3.9.2")
+	if err != nil {
+		return err
+	}
+	classPath, err := r.cache.ToolClassPath(libs)
+	if err != nil {
+		return err
+	}
+	if classes != "" {
+		classPath = classes + ":" + classPath
+	}
+	cmd := exec.Command("java", slices.Concat(peers.ToolJVM, []string{"-cp", classPath}, args)...)
+	cmd.Stdin = strings.NewReader(input)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", args[0], err, out)
+	}
+	return nil
+}
