@@ -12,3 +12,6 @@ var Anonymous = Principal{Type: "User", Name: "ANONYMOUS"}
 
 // String returns Type:Name, the form that ACLs and super.users use.
 func (p Principal) String() string { return p.Type + ":" + p.Name }
+
+// User returns the principal of a user's name.
+func User(name string) Principal { return Principal{Type: "User", Name: name} }
