@@ -4,7 +4,7 @@ import "github.com/barnabas-broker/barnabas/protocol"
 
 // Record is one change of the metadata. Records are decided by a controller, kept by a
 // store, and applied by [Draft.Apply]; applying is deterministic: times, ids and placements
-// stand in the record. docs/metadata-format.md draws the encoding.
+// stand in the record. record_codec.go has the encoding.
 type Record interface {
 	recordType() RecordType
 	appendPayload(dst []byte) []byte

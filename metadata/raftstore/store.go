@@ -12,7 +12,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
@@ -24,7 +23,7 @@ type Store struct {
 	opts    Options
 	raft    *raft.Raft
 	log     *wal.WAL
-	meta    *metadb.BoltMetaDB // of log, which does not close it
+	meta    *metaStore // of log, which does not close it
 	machine *machine
 	ready   chan struct{} // closed when the image can be served, or startErr says why it cannot
 	closing chan struct{}
@@ -97,7 +96,7 @@ func (s *Store) openRaft() (err error) {
 		return err
 	}
 	logger := &raftLogger{logger: s.opts.Logger, name: "raft", quiet: s.isAlone()}
-	s.meta = &metadb.BoltMetaDB{}
+	s.meta = &metaStore{}
 	s.log, err = wal.Open(s.opts.Dir, wal.WithMetaStore(s.meta), wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger))
 	if err != nil {
 		return errors.Join(err, s.meta.Close())
@@ -242,7 +241,7 @@ func (s *Store) Close() error {
 
 // Remove deletes the store in dir, which nobody may have open.
 func Remove(dir string) error {
-	for _, name := range []string{"wal-meta.db", "snapshots"} {
+	for _, name := range []string{metaNames[0], metaNames[1], "snapshots"} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}

@@ -145,8 +145,10 @@ func TestCorruptStoreIsAnErrorNotAPanic(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "wal-meta.db"), []byte("nonsense"), 0o644); err != nil {
-		t.Fatal(err)
+	for _, name := range metaNames {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("nonsense"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if s, err := Open(context.Background(), testOptions(t, dir)); err == nil {
 		s.Close()
