@@ -117,7 +117,7 @@ func (l *Log) appendAsLeaderLocked(r *protocol.ValidateResult, cfg *Config, opts
 	if r.Header.HasProducerID() && !l.producersSeen.Load() {
 		l.producersSeen.Store(true)
 	}
-	if err := l.writeLocked(s, cfg, r.Batches, r.LastOffset, r.MaxTimestamp, r.ShallowOffsetOfMaxTimestamp); err != nil {
+	if err := l.writeLocked(s, cfg, r.Batches, r.LastOffset); err != nil {
 		producers.Discard()
 		return l.refused(), err
 	}
@@ -206,20 +206,19 @@ func (l *Log) AppendAsFollower(records []byte) (AppendInfo, error) {
 
 // replicatedSet is what the batches of one fetch from a leader amount to.
 type replicatedSet struct {
-	size            int
-	count           int
-	firstOffset     int64 // of the first batch; the last offset of that, for magic 0 and 1
-	lastOffset      int64
-	maxTimestamp    int64
-	offsetOfMaxTime int64 // last offset of the batch that has it
-	lastEpoch       int32
-	legacy          bool // some batch has magic 0 or 1
-	rollOffset      int64
+	size         int
+	count        int
+	firstOffset  int64 // of the first batch; the last offset of that, for magic 0 and 1
+	lastOffset   int64
+	maxTimestamp int64
+	lastEpoch    int32
+	legacy       bool // some batch has magic 0 or 1
+	rollOffset   int64
 }
 
 // checkReplicated checks the batches' lengths, checksums and order.
 func (l *Log) checkReplicated(records []byte) (replicatedSet, error) {
-	set := replicatedSet{firstOffset: -1, lastOffset: -1, maxTimestamp: noTimestamp, offsetOfMaxTime: -1, lastEpoch: -1}
+	set := replicatedSet{firstOffset: -1, lastOffset: -1, maxTimestamp: noTimestamp, lastEpoch: -1}
 	for pos := 0; pos < len(records); {
 		h, err := parseBatchHeader(records[pos:], int64(pos))
 		if errors.Is(err, protocol.ErrBatchTruncated) || err == nil && h.end() > int64(len(records)) {
@@ -238,7 +237,7 @@ func (l *Log) checkReplicated(records []byte) (replicatedSet, error) {
 			set.firstOffset, set.rollOffset = h.baseOffset, h.baseOffset
 		}
 		if h.maxTime > set.maxTimestamp {
-			set.maxTimestamp, set.offsetOfMaxTime = h.maxTime, h.lastOffset
+			set.maxTimestamp = h.maxTime
 		}
 		set.legacy = set.legacy || h.magic < 2
 		set.lastOffset, set.lastEpoch = h.lastOffset, h.epoch
@@ -279,7 +278,7 @@ func (l *Log) appendAsFollowerLocked(set replicatedSet, records []byte) (AppendI
 	if err := l.prepareReplicatedLocked(producers, records); err != nil {
 		return l.refused(), err
 	}
-	if err := l.writeLocked(s, cfg, records, set.lastOffset, set.maxTimestamp, set.offsetOfMaxTime); err != nil {
+	if err := l.writeLocked(s, cfg, records, set.lastOffset); err != nil {
 		producers.Discard()
 		return l.refused(), err
 	}
@@ -328,19 +327,16 @@ func (l *Log) prepareReplicatedLocked(producers *ProducerStateManager, records [
 // writeLocked writes whole batches to the end of the active segment s, adds to its
 // indexes what Apache Kafka would, and makes them visible to readers. If it fails the
 // log is as it was; bytes that reached the file are overwritten or cut off later.
-func (l *Log) writeLocked(s *segment, cfg *Config, batches []byte, lastOffset, maxTimestamp, offsetOfMaxTimestamp int64) error {
+func (l *Log) writeLocked(s *segment, cfg *Config, batches []byte, lastOffset int64) error {
 	o, x, err := l.openForAppendLocked(s)
 	if err != nil {
 		return err
 	}
 	pos := s.size.Load()
-	if pos == 0 {
-		s.firstTimestamp = maxTimestamp
-	}
 	if _, err := o.file.f.WriteAt(batches, pos); err != nil {
 		return err
 	}
-	if err := s.noteWritten(x, cfg.IndexInterval, pos, int64(len(batches)), lastOffset, maxTimestamp, offsetOfMaxTimestamp); err != nil {
+	if err := s.noteWritten(x, cfg.IndexInterval, pos, batches); err != nil {
 		return err
 	}
 	l.snapshotBytes += int64(len(batches))
@@ -354,24 +350,35 @@ func (l *Log) writeLocked(s *segment, cfg *Config, batches []byte, lastOffset, m
 	return nil
 }
 
-// noteWritten adds to the segment's indexes what belongs there after size bytes of batches
-// have been written at pos: an entry for the whole append, if the interval has passed.
-func (s *segment) noteWritten(x *activeIndexes, interval, pos, size, lastOffset, maxTimestamp, offsetOfMaxTimestamp int64) error {
-	if maxTimestamp > s.maxTimestamp.Load() {
-		s.maxTimestamp.Store(maxTimestamp)
-		s.maxTimestampOffset = offsetOfMaxTimestamp
-		s.timeDirty = true
-	}
-	if s.bytesSinceIndex > interval {
-		if err := x.offsets.append(indexEntry{lastOffset - s.baseOffset, uint32(pos)}); err != nil {
+// noteWritten adds to the segment's indexes what belongs there after whole batches have
+// been written at pos: an entry for each batch before which the interval has passed.
+func (s *segment) noteWritten(x *activeIndexes, interval, pos int64, batches []byte) error {
+	for len(batches) > 0 {
+		h, err := parseBatchHeader(batches, pos)
+		if err != nil {
 			return err
 		}
-		if err := x.noteTime(s); err != nil {
-			return err
+		if pos == 0 {
+			s.firstTimestamp = h.maxTime
 		}
-		s.bytesSinceIndex = 0
+		if h.maxTime > s.maxTimestamp.Load() {
+			s.maxTimestamp.Store(h.maxTime)
+			s.maxTimestampOffset = h.lastOffset
+			s.timeDirty = true
+		}
+		if s.bytesSinceIndex > interval {
+			if err := x.offsets.append(indexEntry{h.lastOffset - s.baseOffset, uint32(pos)}); err != nil {
+				return err
+			}
+			if err := x.noteTime(s); err != nil {
+				return err
+			}
+			s.bytesSinceIndex = 0
+		}
+		s.bytesSinceIndex += h.size
+		pos += h.size
+		batches = batches[h.size:]
 	}
-	s.bytesSinceIndex += size
 	return nil
 }
 

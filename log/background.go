@@ -479,5 +479,18 @@ func (l *Log) completeFilesLocked(sync bool) error {
 		return nil
 	}
 	l.producersSeen.Store(!l.producers.IsEmpty())
-	return l.producers.TakeSnapshot(sync)
+	if err := l.producers.TakeSnapshot(sync); err != nil {
+		return err
+	}
+	return l.removeStraySnapshots(l.producers, *l.segments.Load())
+}
+
+// removeStraySnapshots removes the snapshots that are at no segment's base, but the
+// newest if it is at the log's end.
+func (l *Log) removeStraySnapshots(p *ProducerStateManager, segments segmentList) error {
+	bases := make([]int64, len(segments))
+	for i, s := range segments {
+		bases[i] = s.baseOffset
+	}
+	return p.RemoveStraySnapshots(bases)
 }

@@ -175,14 +175,10 @@ func (c *cleanedSegment) Append(lastOffset, maxTimestamp, offsetOfMaxTimestamp i
 	if _, err := c.file.WriteAt(batches, pos); err != nil {
 		return err
 	}
-	if pos == 0 {
-		s.firstTimestamp = maxTimestamp
-	}
-	size := int64(len(batches))
-	if err := s.noteWritten(c.indexes, c.log.config.Load().IndexInterval, pos, size, lastOffset, maxTimestamp, offsetOfMaxTimestamp); err != nil {
+	if err := s.noteWritten(c.indexes, c.log.config.Load().IndexInterval, pos, batches); err != nil {
 		return err
 	}
-	s.size.Store(pos + size)
+	s.size.Store(pos + int64(len(batches)))
 	return nil
 }
 

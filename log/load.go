@@ -397,16 +397,12 @@ func (r *logLoad) finish(end int64) error {
 
 func (r *logLoad) loadProducers(end int64) error {
 	l := r.log
-	if len(r.snapshots) == 0 && !r.recovered && (end == 0 || r.clean && end == l.logStartOffset.Load()) {
-		return nil
+	if len(r.snapshots) == 0 && (end == 0 || r.clean && !r.recovered) {
+		return nil // a log shut down cleanly without a snapshot had no producers, as Apache Kafka sees it
 	}
 	p := NewProducerStateManager(l.partition, r.dir, l.fs(), l.manager.opts.ProducerState, l.manager.opts.Logger)
 	p.SetSnapshots(r.snapshots)
-	bases := make([]int64, len(r.segments))
-	for i, s := range r.segments {
-		bases[i] = s.baseOffset
-	}
-	if err := p.RemoveStraySnapshots(bases); err != nil {
+	if err := l.removeStraySnapshots(p, r.segments); err != nil {
 		return err
 	}
 	newest, _ := p.LatestSnapshot()

@@ -31,13 +31,12 @@ func (l *Log) shouldRollLocked(s *segment, cfg *Config, size, lastOffset, maxTim
 			return true, nil
 		}
 	}
-	o := s.open.Load()
-	if o == nil {
-		return false, nil // how full the indexes are is looked at when they are loaded
+	if have == 0 && s.open.Load() == nil {
+		return cfg.MaxIndexSize < offsetEntrySize, nil
 	}
-	x := o.indexes.Load()
-	if x == nil {
-		return false, nil
+	_, x, err := l.openForAppendLocked(s)
+	if err != nil {
+		return false, err
 	}
 	// The last slot of a time index is for the entry made when the segment is closed.
 	return int64(x.offsets.count()) >= cfg.MaxIndexSize/offsetEntrySize ||

@@ -95,6 +95,9 @@ func (l *Log) truncateLocked(offset int64) error {
 	if err := l.reloadProducersLocked(producers, offset); err != nil {
 		return err
 	}
+	if err := producers.TakeSnapshot(false); err != nil {
+		return err
+	}
 	l.setHighWatermarkLocked(l.highWatermark.Load())
 	l.manager.opts.Logger.Info("Truncated log", "partition", l.partition, "offset", offset)
 	return nil
