@@ -3,6 +3,7 @@
 //	barnabas                                    start with defaults
 //	barnabas start [server.properties] [--override key=value]...
 //	barnabas version
+//	barnabas topic|group|config|produce|consume|cluster ...
 package main
 
 import (
@@ -11,6 +12,8 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/cli"
 )
 
 // version is set by the linker; a build without it says what the module knows.
@@ -31,11 +34,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "barnabas", versionString())
 		return 0
 	case "help", "-h", "--help":
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, usage, cli.Usage())
 		return 0
 	default:
-		fmt.Fprintf(stderr, "barnabas: unknown command %q\n\n%s", command, usage)
-		return 1
+		if cli.Has(command) {
+			return cli.Run(append([]string{command}, args...), cli.Streams{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Getenv: os.Getenv})
+		}
+		fmt.Fprintf(stderr, "barnabas: unknown command %q\n\n%s%s", command, usage, cli.Usage())
+		return 2
 	}
 }
 
