@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
@@ -76,12 +77,39 @@ func diffTrees(path string, a, b any, report func(path, a, b string)) {
 		}
 	}
 	if la, ok := a.(wire.List); ok {
-		if lb, ok := b.(wire.List); ok && len(la) == len(lb) {
-			for i := range la {
-				diffTrees(fmt.Sprintf("%s[%d]", path, i), la[i], lb[i], report)
-			}
+		if lb, ok := b.(wire.List); ok {
+			diffLists(path, la, lb, report)
 			return
 		}
 	}
 	report(path, ta, tb)
+}
+
+// diffLists pairs elements up in order. Two lists that have the same elements differ in
+// their order only.
+func diffLists(path string, a, b wire.List, report func(path, a, b string)) {
+	ta, tb := texts(a), texts(b)
+	if slices.Equal(slices.Sorted(slices.Values(ta)), slices.Sorted(slices.Values(tb))) {
+		report(path+" order", "["+strings.Join(ta, ", ")+"]", "["+strings.Join(tb, ", ")+"]")
+		return
+	}
+	for i := range max(len(a), len(b)) {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case i >= len(a):
+			report(at, "not there", tb[i])
+		case i >= len(b):
+			report(at, ta[i], "not there")
+		default:
+			diffTrees(at, a[i], b[i], report)
+		}
+	}
+}
+
+func texts(list wire.List) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = wire.Text(list[i])
+	}
+	return out
 }

@@ -23,7 +23,7 @@ func explain(d difference) string {
 		return "the words of an error message are our own"
 	}
 	for _, e := range explanations {
-		if (e.peer == "" || e.peer == d.Peer) && matches(e.script, d.Script) && matches(e.path, d.Path) &&
+		if (e.peer == "" || e.peer == d.Peer) && matches(e.script+"( v[0-9]+)?", d.Script) && matches(e.path, d.Path) &&
 			matches(e.theirs, d.Theirs) && matches(e.ours, d.Ours) {
 			return e.why
 		}
@@ -35,4 +35,13 @@ func matches(pattern, s string) bool {
 	return pattern == "" || regexp.MustCompile("^(?:"+pattern+")$").MatchString(s)
 }
 
-var explanations = []explanation{}
+var explanations = []explanation{
+	{script: "produce: null records", theirs: "silent",
+		why: "Apache never answers null records: its handler dies; we answer INVALID_RECORD"},
+	{script: "produce: the same partition twice", path: `Responses.*`,
+		why: "a partition named twice: Apache keeps the last of its batches, drops the others and says nothing; we append and answer each"},
+	{script: "produce: the same topic twice", path: `Responses.*`,
+		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
+	{script: "produce: several topics.*", path: `Responses order`,
+		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
+}

@@ -92,6 +92,7 @@ func agreesWithOther(kinds []peers.Kind, results map[peers.Kind][]difference, se
 type grouped struct {
 	order    []string
 	versions map[string][]int16
+	texts    map[string]string
 }
 
 func (g *grouped) add(p playing, d difference) {
@@ -99,19 +100,20 @@ func (g *grouped) add(p playing, d difference) {
 		d.Label = d.Label[:i]
 	}
 	d.Script = p.script.name
-	text := d.String()
+	key := sprintf("%s|%s|%d|%s", d.Peer, d.Script, d.Event, d.Path)
 	if g.versions == nil {
-		g.versions = map[string][]int16{}
+		g.versions, g.texts = map[string][]int16{}, map[string]string{}
 	}
-	if g.versions[text] == nil {
-		g.order = append(g.order, text)
+	if g.versions[key] == nil {
+		g.order = append(g.order, key)
+		g.texts[key] = d.String()
 	}
-	g.versions[text] = append(g.versions[text], p.version)
+	g.versions[key] = append(g.versions[key], p.version)
 }
 
 func (g *grouped) print() {
 	for _, text := range g.order {
-		fmt.Println("v", g.versions[text], text)
+		fmt.Println("v", g.versions[text], g.texts[text])
 	}
 	fmt.Printf("%d groups of differences\n", len(g.order))
 }

@@ -58,7 +58,7 @@ type skipped struct{ reason string }
 // play runs a script against a broker and returns what it saw.
 func play(target *target, p playing, run string, number int) (events []event, err error) {
 	t := &T{target: target, version: p.version, key: p.script.key, conns: map[string]*Conn{},
-		prefix: fmt.Sprintf("%s-%04d-", run, number), ids: newSymbols(run)}
+		prefix: fmt.Sprintf("%s-%04d-", run, number), ids: newSymbols(fmt.Sprintf("%s-%04d", run, number))}
 	defer func() {
 		for _, c := range t.conns {
 			c.raw.close()

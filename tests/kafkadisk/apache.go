@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,13 +67,9 @@ func (r *runner) format(dir, metadataDir, clusterID string) error {
 func (r *runner) writeBootstrap(metadataDir, directoryID string, s *state) error {
 	var in strings.Builder
 	for name, t := range s.topics {
-		id, err := kafkaID(t.id)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&in, "topic %s %s\n", name, id)
+		fmt.Fprintf(&in, "topic %s %s\n", name, t.id)
 		for i, p := range t.partitions {
-			fmt.Fprintf(&in, "partition %s %d 1 %s %d\n", id, i, directoryID, max(p.leaderEpoch, 0))
+			fmt.Fprintf(&in, "partition %s %d 1 %s %d\n", t.id, i, directoryID, max(p.leaderEpoch, 0))
 		}
 		for key, value := range t.configs {
 			fmt.Fprintf(&in, "config %s %s %s\n", name, key, value)
@@ -91,15 +85,6 @@ func (r *runner) writeBootstrap(metadataDir, directoryID string, s *state) error
 		return fmt.Errorf("javac: %w: %s", err, out)
 	}
 	return r.java(classes, in.String(), "WriteBootstrap", metadataDir)
-}
-
-// kafkaID turns a topic id into the base 64 that Kafka writes.
-func kafkaID(id string) (string, error) {
-	raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
-	if err != nil || len(raw) != 16 {
-		return id, nil // it is so already
-	}
-	return base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
 func (r *runner) java(classes, input string, args ...string) error {

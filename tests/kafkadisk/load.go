@@ -70,9 +70,6 @@ func load(ctx context.Context, b *peers.Broker, seed int64) error {
 	if answer, err := admin.DeleteRecords(ctx, trim); err != nil || answer.Error() != nil {
 		return fmt.Errorf("delete records: %w", errors.Join(err, answer.Error()))
 	}
-	if err := compact(ctx, b.Addr); err != nil {
-		return fmt.Errorf("compaction: %w", err)
-	}
 	var offsets kadm.Offsets
 	offsets.AddOffset("codec-none", 0, 77, -1)
 	offsets.AddOffset("codec-zstd", 1, 1000, -1)
@@ -143,6 +140,8 @@ func killUnderLoad(ctx context.Context, b *peers.Broker, after time.Duration) er
 // compact writes the same keys over and over, some tombstones among them, and waits until
 // the cleaner has been there.
 func compact(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience/3)
+	defer cancel()
 	admin, done, err := dial(addr)
 	if err != nil {
 		return err

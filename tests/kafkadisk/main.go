@@ -118,6 +118,7 @@ func (r *runner) fill(ctx context.Context, kind peers.Kind, dir string) (*state,
 	if err := load(ctx, b, r.seed); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
+	r.step("compact", func() error { return compact(ctx, b.Addr) })
 	s, err := capture(ctx, b.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", kind, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,7 +22,7 @@ type state struct {
 
 // topicState is one topic.
 type topicState struct {
-	id         string
+	id         string // as Kafka writes it
 	configs    map[string]string // of the topic itself
 	partitions map[int32]*partitionState
 }
@@ -51,7 +52,8 @@ func capture(ctx context.Context, addr string) (*state, error) {
 	}
 	s := &state{topics: map[string]*topicState{}}
 	for _, name := range listed.Names() {
-		t := &topicState{id: listed[name].ID.String(), configs: map[string]string{}, partitions: map[int32]*partitionState{}}
+		topicID := listed[name].ID
+		t := &topicState{id: base64.RawURLEncoding.EncodeToString(topicID[:]), configs: map[string]string{}, partitions: map[int32]*partitionState{}}
 		if t.configs, err = topicConfigs(ctx, admin, name); err != nil {
 			return nil, err
 		}
