@@ -127,9 +127,14 @@ func (l *Log) appendAsLeaderLocked(r *protocol.ValidateResult, cfg *Config, opts
 }
 
 // mustSyncLocked says whether what has just been appended must be synced before it is
-// acknowledged.
+// acknowledged. If it is because of flush.messages, a flush is under way already.
 func (l *Log) mustSyncLocked(cfg *Config) bool {
-	return cfg.DurableAcks || l.logEndOffset.Load()-l.recoveryPoint.Load() >= cfg.FlushMessages
+	end := l.logEndOffset.Load()
+	if end-l.recoveryPoint.Load() < cfg.FlushMessages {
+		return cfg.DurableAcks
+	}
+	l.location.Load().dir.flusher.flushTo(l, end)
+	return true
 }
 
 // noteEpochLocked notes that a batch at offset was written in a leader epoch.
@@ -188,7 +193,14 @@ func (a txnAppender) AppendAbortedTxn(t AbortedTxn) error {
 // AppendAsFollower writes batches fetched from the leader as they are. A cut-off batch
 // at the end is left out. Batches that the log has already are refused.
 func (l *Log) AppendAsFollower(records []byte) (AppendInfo, error) {
-	set, err := l.checkReplicated(records)
+	return l.AppendFetched(records, math.MaxInt32)
+}
+
+// AppendFetched is AppendAsFollower for what was fetched from the leader of leaderEpoch:
+// from the first batch of a later epoch on nothing is written, for the leader's log may
+// have changed while it was read (KAFKA-18723).
+func (l *Log) AppendFetched(records []byte, leaderEpoch int32) (AppendInfo, error) {
+	set, err := l.checkReplicated(records, leaderEpoch)
 	if err != nil {
 		return l.refused(), err
 	}
@@ -217,11 +229,16 @@ type replicatedSet struct {
 }
 
 // checkReplicated checks the batches' lengths, checksums and order.
-func (l *Log) checkReplicated(records []byte) (replicatedSet, error) {
+func (l *Log) checkReplicated(records []byte, leaderEpoch int32) (replicatedSet, error) {
 	set := replicatedSet{firstOffset: -1, lastOffset: -1, maxTimestamp: noTimestamp, lastEpoch: -1}
 	for pos := 0; pos < len(records); {
 		h, err := parseBatchHeader(records[pos:], int64(pos))
 		if errors.Is(err, protocol.ErrBatchTruncated) || err == nil && h.end() > int64(len(records)) {
+			break
+		}
+		if err == nil && h.epoch > leaderEpoch {
+			l.manager.opts.Logger.Warn("Leader sent a batch of a later epoch, the rest is left out",
+				"partition", l.partition, "leaderEpoch", leaderEpoch, "batchEpoch", h.epoch, "offset", h.baseOffset)
 			break
 		}
 		if err == nil {

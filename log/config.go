@@ -72,3 +72,7 @@ func DefaultConfig() *Config {
 
 // CompressionLevelDefault asks for the codec's own default level.
 const CompressionLevelDefault = math.MinInt32
+
+// SyncBeforeAck says whether every acknowledgement waits for the disk: by durable acks, or
+// because flush.messages is 1.
+func (c *Config) SyncBeforeAck() bool { return c.DurableAcks || c.FlushMessages <= 1 }

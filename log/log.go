@@ -255,6 +255,10 @@ func (l *Log) LogEndOffset() int64 { return l.logEndOffset.Load() }
 // RecoveryPoint is the offset below which everything has been synced to the disk.
 func (l *Log) RecoveryPoint() int64 { return l.recoveryPoint.Load() }
 
+// DurableOffset is the offset below which the batches are known to be on the disk. It
+// runs ahead of the recovery point, which waits for the indexes too.
+func (l *Log) DurableOffset() int64 { return l.durableOffset.Load() }
+
 // SetHighWatermark moves the high watermark to offset, or to the nearest end of the log
 // if it lies outside, and returns where it is now. A leader's never goes back: that is
 // the caller's to ensure, by [Log.RaiseHighWatermark].

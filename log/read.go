@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"math"
 )
 
 // Read returns the whole batches from the one that holds offset on, up to about maxBytes
@@ -194,10 +195,12 @@ func (r *segmentRead) cut(o *openSegment, scan *batchScanner, first batchHeader)
 }
 
 // limitPosition is where the batches below the offset limit end in a segment. What was
-// found last is remembered: many reads ask the same.
+// found last is remembered in a slot, unless that is negative: many reads ask the same.
 func limitPosition(o *openSegment, scan *batchScanner, limit, end int64, slot int) (int64, error) {
-	if pos, ok := o.limits[slot].load(limit); ok && pos <= end {
-		return pos, nil
+	if slot >= 0 {
+		if pos, ok := o.limits[slot].load(limit); ok && pos <= end {
+			return pos, nil
+		}
 	}
 	e, _, err := o.lookupOffset(limit)
 	if err != nil {
@@ -212,7 +215,9 @@ func limitPosition(o *openSegment, scan *batchScanner, limit, end int64, slot in
 	if found {
 		pos = scan.header.pos
 	}
-	o.limits[slot].store(limit, pos)
+	if slot >= 0 {
+		o.limits[slot].store(limit, pos)
+	}
 	return pos, nil
 }
 
@@ -250,11 +255,24 @@ func collectAborted(segments segmentList, first, end int64) ([]AbortedTxn, error
 	return txns, nil
 }
 
-// BytesFrom estimates how many bytes a read from offset up to the limit would find,
-// without touching a file. It is what decides whether a waiting fetch may be answered.
-// The estimate is exact at the log's end and may be too high elsewhere.
+// BytesFrom is how many bytes a read from offset up to the limit could find in all. It is
+// what decides whether a waiting fetch may be answered, and costs nothing while offset is
+// at the limit. If that cannot be told, because a read would fail, it is very large.
 func (l *Log) BytesFrom(offset int64, upTo UpTo) int64 {
-	segments, end, _ := l.end()
+	for {
+		seen := l.seen()
+		n, err := l.bytesFrom(offset, upTo)
+		if err == nil {
+			return n
+		}
+		if !l.changedSince(seen, err) {
+			return math.MaxInt64
+		}
+	}
+}
+
+func (l *Log) bytesFrom(offset int64, upTo UpTo) (int64, error) {
+	segments, end, activeSize := l.end()
 	limit := end
 	switch upTo {
 	case UpToHighWatermark:
@@ -262,31 +280,52 @@ func (l *Log) BytesFrom(offset int64, upTo UpTo) int64 {
 	case UpToLastStable:
 		limit = min(l.LastStableOffset(), end)
 	}
-	i := segments.floor(offset)
-	if offset >= limit || i < 0 {
-		return 0
+	if offset >= limit {
+		return 0, nil
 	}
-	return segments[i:].sizeBetween(offset, limit, end)
-}
-
-// sizeBetween estimates the bytes of the offsets from first up to limit, which lie in
-// these segments, by how they lie in the first and last segment's range of offsets.
-func (l segmentList) sizeBetween(first, limit, end int64) int64 {
+	offset = max(offset, l.logStartOffset.Load())
+	first, last := segments.floor(offset), segments.floor(limit)
+	if first < 0 {
+		return 0, errSegmentGone
+	}
 	var n int64
-	for i, s := range l {
-		next := end
-		if i+1 < len(l) {
-			next = l[i+1].baseOffset
-		}
-		from, to := max(first, s.baseOffset), min(limit, next)
-		if from >= to {
-			break
-		}
+	for i := first; i <= last; i++ {
+		s := segments[i]
 		size := s.size.Load()
-		if to-from < next-s.baseOffset {
-			size = max(1, int64(float64(size)*float64(to-from)/float64(next-s.baseOffset)))
+		if i == len(segments)-1 {
+			size = activeSize
+		}
+		if i == last && limit < end {
+			pos, err := l.positionOf(s, limit, size, int(upTo)&1)
+			if err != nil {
+				return 0, err
+			}
+			size = pos
+		}
+		if i == first && offset > s.baseOffset {
+			pos, err := l.positionOf(s, offset, size, -1)
+			if err != nil {
+				return 0, err
+			}
+			size -= min(pos, size)
 		}
 		n += size
 	}
-	return n
+	return n, nil
+}
+
+// positionOf is where the batch that holds offset begins in a segment of a size, or the
+// size.
+func (l *Log) positionOf(s *segment, offset, size int64, slot int) (int64, error) {
+	if size == 0 || offset <= s.baseOffset {
+		return 0, nil
+	}
+	o, err := l.acquire(s, false)
+	if err != nil {
+		return 0, err
+	}
+	defer o.file.release()
+	scan := l.manager.scanner()
+	defer l.manager.scanners.Put(scan)
+	return limitPosition(o, scan, offset, size, slot)
 }

@@ -71,7 +71,7 @@ func (l *Log) truncateLocked(offset int64) error {
 	}
 	keep := segments.floor(offset) + 1
 	removed, kept := segments[keep:], segments[:keep:keep]
-	pos, err := l.positionLocked(kept.active(), offset)
+	pos, err := l.positionOf(kept.active(), offset, kept.active().size.Load(), -1)
 	if err != nil {
 		return err
 	}
@@ -101,30 +101,6 @@ func (l *Log) truncateLocked(offset int64) error {
 	l.setHighWatermarkLocked(l.highWatermark.Load())
 	l.manager.opts.Logger.Info("Truncated log", "partition", l.partition, "offset", offset)
 	return nil
-}
-
-// positionLocked is where the batch begins that holds offset, or the segment's size.
-func (l *Log) positionLocked(s *segment, offset int64) (int64, error) {
-	size := s.size.Load()
-	if size == 0 {
-		return 0, nil
-	}
-	o, err := l.acquire(s, false)
-	if err != nil {
-		return 0, err
-	}
-	defer o.file.release()
-	e, _, err := o.lookupOffset(offset)
-	if err != nil {
-		return 0, err
-	}
-	scan := l.manager.scanner()
-	defer l.manager.scanners.Put(scan)
-	scan.reset(o.file.f, o.path, int64(e.value), size)
-	if found, err := scan.find(offset); !found || err != nil {
-		return size, err
-	}
-	return scan.header.pos, nil
 }
 
 // cutSegmentLocked cuts the files of a segment at pos, where the batch begins that holds
