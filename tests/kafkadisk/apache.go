@@ -35,10 +35,8 @@ func (r *runner) intoApache(ctx context.Context, from string, before *state) err
 	if err := r.writeBootstrap(metadataDir, meta["directory.id"], before); err != nil {
 		return err
 	}
-	config := map[string]string{"metadata.log.dir": metadataDir}
-	for key, value := range brokerConfig {
-		config[key] = value
-	}
+	config := stillConfig()
+	config["metadata.log.dir"] = metadataDir
 	b, err := r.cache.StartBroker(peers.Apache39, peers.BrokerOptions{Dir: to, Config: config})
 	if err != nil {
 		return err

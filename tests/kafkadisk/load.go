@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand"
 	"strings"
 	"time"
@@ -23,6 +24,13 @@ var brokerConfig = map[string]string{
 	"log.segment.delete.delay.ms":             "1000",
 	"group.initial.rebalance.delay.ms":        "0",
 	"log.flush.offset.checkpoint.interval.ms": "1000",
+}
+
+// stillConfig is for a broker that shall change nothing.
+func stillConfig() map[string]string {
+	config := maps.Clone(brokerConfig)
+	config["log.cleaner.enable"] = "false"
+	return config
 }
 
 var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),

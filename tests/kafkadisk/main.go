@@ -131,7 +131,7 @@ func (r *runner) reopen(ctx context.Context, kind peers.Kind, from, to string, b
 	if err := copyData(from, to); err != nil {
 		return err
 	}
-	b, err := r.cache.StartBroker(kind, peers.BrokerOptions{Dir: to, Config: brokerConfig})
+	b, err := r.cache.StartBroker(kind, peers.BrokerOptions{Dir: to, Config: stillConfig()})
 	if err != nil {
 		return err
 	}

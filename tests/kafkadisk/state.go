@@ -22,7 +22,7 @@ type state struct {
 
 // topicState is one topic.
 type topicState struct {
-	id         string // as Kafka writes it
+	id         string            // as Kafka writes it
 	configs    map[string]string // of the topic itself
 	partitions map[int32]*partitionState
 }
