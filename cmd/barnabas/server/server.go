@@ -15,7 +15,9 @@ import (
 	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
+	"github.com/barnabas-broker/barnabas/metadata/kraftimport"
 	"github.com/barnabas-broker/barnabas/metadata/raftstore"
 )
 
@@ -36,6 +38,8 @@ type Server struct {
 	store  *raftstore.Store
 	broker *broker.Broker
 	closed bool
+
+	producerState *log.ProducerStateConfig // read by all logs
 }
 
 // Open starts a broker. It returns when clients are served.
@@ -49,7 +53,8 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 			return nil, err
 		}
 	}
-	s := &Server{logger: opts.Logger}
+	s := &Server{logger: opts.Logger, producerState: &log.ProducerStateConfig{}}
+	s.configure(c)
 	defer func() {
 		if err != nil {
 			s.Close(ctx)
@@ -57,6 +62,8 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	}()
 	s.logs, err = log.OpenManager(ctx, log.ManagerOptions{
 		Dirs: b.LogDirs, NodeID: nodeID(b), Config: c.Topic(nil), Logger: opts.Logger,
+		ProducerState:           s.producerState,
+		Cleaner:                 cleanerOptions(b, opts.Logger),
 		RetentionInterval:       b.Log.RetentionCheckInterval,
 		FlushCheckInterval:      b.Log.FlushSchedulerInterval,
 		CheckpointInterval:      b.Log.FlushOffsetCheckpointInterval,
@@ -73,10 +80,14 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 		}
 		return c
 	}}
+	initial, err := importKRaft(b.MetadataLogDir, opts.Logger)
+	if err != nil {
+		return nil, err
+	}
 	dir := s.logs.Dirs()[0]
 	s.store, err = raftstore.Open(ctx, raftstore.Options{
 		Dir: filepath.Join(b.MetadataLogDir, raftstore.DirName), NodeID: s.logs.NodeID(),
-		DirectoryID: dir.ID, ClusterID: s.logs.ClusterID(),
+		DirectoryID: dir.ID, ClusterID: s.logs.ClusterID(), Initial: initial,
 		Controller: controller.Options{
 			DefaultPartitions: b.Topics.NumPartitions, DefaultReplicationFactor: b.Topics.DefaultReplicationFactor,
 			Schema: schema, SessionTimeout: b.Metadata.BrokerSessionTimeout,
@@ -95,12 +106,47 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	s.broker, err = broker.Start(ctx, broker.Options{
 		NodeID: s.logs.NodeID(), HostName: host, Config: c, Logs: s.logs, Store: s.store,
-		Version: opts.Version, Logger: opts.Logger,
+		Version: opts.Version, Logger: opts.Logger, OnConfig: s.configure,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// configure puts the settings in force that the rooms below the broker read as they go.
+func (s *Server) configure(c *config.Config) {
+	s.producerState.ExpirationMs.Store(c.Broker().Log.ProducerIDExpiration.Milliseconds())
+	s.producerState.MaxTransactionTimeoutMs.Store(c.Broker().Transaction.MaxTimeout.Milliseconds())
+}
+
+// cleanerOptions are those of compaction, nil if log.cleaner.enable=false.
+func cleanerOptions(b *config.Broker, logger *slog.Logger) *log.CleanerOptions {
+	if !b.Cleaner.Enable {
+		return nil
+	}
+	return &log.CleanerOptions{
+		Threads: b.Cleaner.Threads, DedupeBufferSize: b.Cleaner.DedupeBufferSize, IOBufferSize: b.Cleaner.IOBufferSize,
+		MaxBytesPerSecond: b.Cleaner.IOMaxBytesPerSecond, Backoff: b.Cleaner.Backoff, Logger: logger,
+	}
+}
+
+// importKRaft returns what the metadata log of an Apache Kafka node says, if this
+// directory was one's and no store of ours has been made in it yet.
+func importKRaft(dir string, logger *slog.Logger) ([]metadata.Record, error) {
+	if _, err := os.Stat(filepath.Join(dir, raftstore.DirName)); err == nil {
+		return nil, nil
+	}
+	apache := filepath.Join(dir, kraftimport.DirName)
+	if _, err := os.Stat(apache); err != nil {
+		return nil, nil
+	}
+	m, err := kraftimport.Read(os.DirFS(apache))
+	if err != nil {
+		return nil, fmt.Errorf("import the metadata of Apache Kafka in %s: %w", apache, err)
+	}
+	logger.Info("imported the metadata of an Apache Kafka node", "dir", apache, "records", len(m.Records), "offset", m.NextOffset)
+	return m.Records, nil
 }
 
 // nodeID is the id that the configuration names, or the data directory of an earlier run.
