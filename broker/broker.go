@@ -27,7 +27,7 @@ type Options struct {
 	Config     *config.Config       // static; the dynamic part comes from the store
 	Logs       *log.Manager         // opened
 	Store      metadata.Store       // opened
-	Authorizer acl.Authorizer       // acl.AllowAll
+	Authorizer acl.Authorizer       // the one that Config names
 	Version    string               // ours, as the log and metrics show it
 	Logger     *slog.Logger         // discards
 	OnConfig   func(*config.Config) // called when dynamic configuration changed; must not block
@@ -47,6 +47,7 @@ type Broker struct {
 	replicas    *replication.Manager
 	groups      *group.Coordinator
 	authorizer  acl.Authorizer
+	acls        *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
 	apis        *apiIndex
 	table       []api
 	listeners   []*listener
@@ -69,6 +70,7 @@ type Broker struct {
 	wg           sync.WaitGroup
 	cancelWatch  func()
 	cancelWatch2 func()
+	cancelWatch3 func()
 	internalMu   sync.Mutex // one creation of internal topics at a time
 
 	mu          sync.Mutex
@@ -92,7 +94,9 @@ var ErrClosing = errors.New("the broker is shutting down")
 // last, so that whoever can connect is served.
 func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	if opts.Authorizer == nil {
-		opts.Authorizer = acl.AllowAll{}
+		if opts.Authorizer, err = newAuthorizer(opts.Config.Broker().Authorization); err != nil {
+			return nil, err
+		}
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -102,6 +106,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		conns: map[*conn]struct{}{}, perIP: map[netip.Addr]int{}, perListener: map[*listener]int{},
 		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
 	}
+	b.acls, _ = opts.Authorizer.(*acl.StandardAuthorizer)
 	b.table = apiTable()
 	b.apis = newAPIIndex(b.table)
 	b.live.Store(opts.Config)
@@ -112,7 +117,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.admitted = newAdmission(requestMemory(network))
 	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
 	b.producers = newProducerIDs(b)
-	b.telemetry = newTelemetry(b)
+	if b.telemetry, err = newTelemetry(opts.Config.Broker().Telemetry, b.logger); err != nil {
+		return nil, err
+	}
 	b.moves = newDirMoves(b, len(opts.Config.Broker().LogDirs))
 	defer func() {
 		if err != nil {
@@ -141,6 +148,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	// Two subscribers, because coordinators act on what replication has put in place.
 	b.cancelWatch = b.store.Subscribe(b.applyToReplicas)
 	b.cancelWatch2 = b.store.Subscribe(b.applyToCoordinators)
+	if b.acls != nil {
+		b.cancelWatch3 = b.store.Subscribe(b.applyToAuthorizer)
+	}
 	if err := b.groups.WaitLoaded(ctx); err != nil {
 		return nil, fmt.Errorf("load the group coordinator: %w", err)
 	}
@@ -187,7 +197,11 @@ func groupConfig(c *config.Broker) group.Config {
 func (b *Broker) register(ctx context.Context) error {
 	r := metadata.BrokerRegistration{
 		ID: b.opts.NodeID, Incarnation: b.incarnation, Rack: b.opts.Config.Broker().Rack,
-		Features: SupportedFeatures(),
+		Features: SupportedFeatures(), PreviousEpoch: -1,
+	}
+	if known := b.store.Image().Broker(b.opts.NodeID); known != nil && b.logs.WasClean() {
+		// Nothing can have been lost since: leaders keep their epochs.
+		r.PreviousEpoch = known.Epoch
 	}
 	for _, l := range b.listeners {
 		if !l.cfg.Advertised {
@@ -229,6 +243,7 @@ func (b *Broker) topicMinISR(image *metadata.Image, topic string) int {
 // partitions.
 func (b *Broker) applyToReplicas(d *metadata.Delta, image *metadata.Image) {
 	b.applyBrokerConfig(d, image)
+	b.telemetry.apply(d, image)
 	first := d.Before.Version() == 0 && b.ready.Load() == false
 	b.replicas.Apply(d, image)
 	if first {
@@ -342,6 +357,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	if b.cancelWatch2 != nil {
 		b.cancelWatch2()
 	}
+	if b.cancelWatch3 != nil {
+		b.cancelWatch3()
+	}
 	if b.replicas != nil {
 		b.replicas.Close()
 	}
@@ -349,6 +367,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	go func() { b.wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		b.telemetry.close()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("some work did not end: %w", ctx.Err())

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/auth"
 )
 
@@ -46,6 +47,7 @@ type conn struct {
 	id       uint64
 
 	session    atomic.Pointer[session]
+	decisions  acl.Cache    // what its principal may do
 	lastActive atomic.Int64 // broker's coarse clock, seconds; for connections.max.idle.ms
 
 	// Used by the reading goroutine alone.
@@ -54,10 +56,13 @@ type conn struct {
 	start    int    // buf[start:end] has been read and not been parsed
 	end      int
 	clientID string // of the last request: most connections have one
-	proven   int    // the largest frame that came whole: so much the peer may get at once
-	readFn   func(fd uintptr) bool
-	readN    int
-	readErr  error
+	// What the client says it is (KIP-511); empty before ApiVersions.
+	softwareName    string
+	softwareVersion string
+	proven          int // the largest frame that came whole: so much the peer may get at once
+	readFn          func(fd uintptr) bool
+	readN           int
+	readErr         error
 
 	mu       sync.Mutex
 	room     sync.Cond // on mu: in-flight count or unsent bytes went down, or closed
@@ -107,6 +112,7 @@ func (c *conn) serve() {
 		}
 	}
 	c.close()
+	c.b.telemetry.forget(c.id)
 	c.releaseBuffers()
 }
 

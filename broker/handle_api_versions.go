@@ -27,6 +27,9 @@ func (b *Broker) handleAPIVersions(r *request) {
 	if r.version >= 3 && (!protocol.ValidSoftware(req.ClientSoftwareName) || !protocol.ValidSoftware(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = protocol.ErrInvalidRequest
 	} else {
+		if r.version >= 3 {
+			r.conn.softwareName, r.conn.softwareVersion = string(req.ClientSoftwareName), string(req.ClientSoftwareVersion)
+		}
 		for i := range b.table {
 			a := &b.table[i]
 			if a.key == protocol.KeyGetTelemetrySubscriptions || a.key == protocol.KeyPushTelemetry {

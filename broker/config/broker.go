@@ -26,6 +26,17 @@ type Broker struct {
 	Transaction Transaction
 	Quota       Quota
 	Telemetry   Telemetry
+
+	Authorization Authorization
+}
+
+// Authorization is who decides what a principal may do. It is read at start.
+type Authorization struct {
+	ClassName                 string // authorizer.class.name; empty: nobody does
+	SuperUsers                string // super.users
+	AllowEveryoneIfNoACLFound bool   // allow.everyone.if.no.acl.found
+	DryRun                    bool   // barnabas.acl.dry.run
+	PrincipalGroups           string // barnabas.acl.principal.groups
 }
 
 // Network is how connections are accepted, read and limited.
@@ -174,7 +185,8 @@ type Quota struct {
 	AlterLogDirsWindowSize  time.Duration // alter.log.dirs.replication.quota.window.size.seconds
 }
 
-// Telemetry is the limits on what clients push (KIP-714).
+// Telemetry is what clients may push, and where it goes (KIP-714).
 type Telemetry struct {
-	MaxBytes int32 // telemetry.max.bytes
+	MaxBytes int32  // telemetry.max.bytes
+	Receiver string // barnabas.telemetry.receiver: off, log, or the path of a file
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -31,4 +32,27 @@ func ParseClientMatch(list []string) (map[string]*regexp.Regexp, error) {
 		m[name] = re
 	}
 	return m, nil
+}
+
+// ClientSubscription is a client metrics resource, ready to use.
+type ClientSubscription struct {
+	Metrics    []string // prefixes of metric names; * is all
+	IntervalMs int32
+	Match      map[string]*regexp.Regexp // by selector; empty: every client
+}
+
+// ParseClientSubscription reads the stored settings of a client metrics resource.
+func ParseClientSubscription(own map[string]string) (ClientSubscription, error) {
+	s := ClientSubscription{Metrics: splitList(trim(own["metrics"]))}
+	interval := own["interval.ms"]
+	if interval == "" {
+		interval = Lookup(ScopeClientMetrics, "interval.ms").Default
+	}
+	ms, err := strconv.ParseInt(trim(interval), 10, 32)
+	if err != nil {
+		return s, err
+	}
+	s.IntervalMs = int32(ms)
+	s.Match, err = ParseClientMatch(splitList(trim(own["match"])))
+	return s, err
 }

@@ -37,7 +37,7 @@ func (c *Config) view(before *Broker) *Broker {
 		Group:       c.group(),
 		Transaction: c.transaction(),
 		Quota:       c.quota(),
-		Telemetry:   Telemetry{MaxBytes: c.int32("telemetry.max.bytes")},
+		Telemetry:   Telemetry{MaxBytes: c.int32("telemetry.max.bytes"), Receiver: c.text("barnabas.telemetry.receiver")},
 	}
 	if b.MetadataLogDir == "" && len(dirs) > 0 {
 		b.MetadataLogDir = dirs[0]
