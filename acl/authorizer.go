@@ -155,3 +155,30 @@ func ParseSuperUsers(text string) ([]auth.Principal, error) {
 	}
 	return users, nil
 }
+
+// ParseGroups reads groups of principals, ops=User:alice|User:bob;dev=User:carl, into the
+// groups that each member is in.
+func ParseGroups(text string) (map[auth.Principal][]auth.Principal, error) {
+	groups := map[auth.Principal][]auth.Principal{}
+	for part := range strings.SplitSeq(text, ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		name, members, ok := strings.Cut(part, "=")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, fmt.Errorf("expected group=Type:name|Type:name but got %s", part)
+		}
+		for member := range strings.SplitSeq(members, "|") {
+			p, ok := parsePrincipal(strings.TrimSpace(member))
+			if !ok {
+				return nil, fmt.Errorf("group %s: expected a principal Type:name but got %q", name, member)
+			}
+			groups[p] = append(groups[p], auth.Principal{Type: GroupPrincipalType, Name: name})
+		}
+	}
+	return groups, nil
+}
+
+// GroupPrincipalType is the type of a principal in an ACL that is for a group of principals.
+const GroupPrincipalType = "Group"

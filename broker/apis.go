@@ -98,6 +98,8 @@ func apiTable() []api {
 		{key: protocol.KeyOffsetDelete, handle: (*Broker).handleOffsetDelete, needs: needs(deleteGroup, readTopic)},
 		{key: protocol.KeyDescribeClientQuotas, handle: (*Broker).handleDescribeClientQuotas, needs: needs(clusterConfigs)},
 		{key: protocol.KeyAlterClientQuotas, handle: (*Broker).handleAlterClientQuotas, needs: needs(alterClusterCfg)},
+		{key: protocol.KeyDescribeUserSCRAMCredentials, handle: (*Broker).handleDescribeUserSCRAMCredentials, needs: needs(describeCluster)},
+		{key: protocol.KeyAlterUserSCRAMCredentials, handle: (*Broker).handleAlterUserSCRAMCredentials, needs: needs(alterCluster)},
 		{key: protocol.KeyUpdateFeatures, handle: (*Broker).handleUpdateFeatures, needs: needs(alterCluster)},
 		{key: protocol.KeyDescribeCluster, handle: (*Broker).handleDescribeCluster, needs: needs(describeCluster)},
 		{key: protocol.KeyDescribeProducers, handle: (*Broker).handleDescribeProducers, needs: needs(readTopic)},

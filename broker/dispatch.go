@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -67,32 +66,6 @@ func (b *Broker) decode(r *request) error {
 // freeMemory is what a request may take without being counted: so little that the limit
 // on requests in flight bounds it.
 const freeMemory = 16 << 10
-
-// authorize decides whether the request's principal may do op to resource. A check that
-// the API's row does not list is refused, whoever asks.
-func (b *Broker) authorize(r *request, op acl.Operation, resource acl.Resource) bool {
-	if !r.api.mayNeed(need{op, resource.Type}) {
-		b.logger.Error("a handler asked for an authorization that its row does not list", "api", r.api.name,
-			"operation", int(op), "resource", int(resource.Type))
-		return false
-	}
-	return b.authorizer.Authorize(r.session.principal, r.session.host, op, resource).Allowed
-}
-
-// authorizedOperations is the bit field of what the request's principal may do to a
-// resource: bit n for operation n.
-func (b *Broker) authorizedOperations(r *request, resource acl.Resource) int32 {
-	var field int32
-	for _, op := range resource.Type.Operations() {
-		if b.authorizer.Authorize(r.session.principal, r.session.host, op, resource).Allowed {
-			field |= 1 << op
-		}
-	}
-	return field
-}
-
-// operationsNotAsked is what an authorized-operations field holds when it was not asked for.
-const operationsNotAsked = -2147483648
 
 // finished is called when the answer of r has been handed to its connection's output.
 func (b *Broker) finished(r *request) { b.metrics.finished(r) }

@@ -84,7 +84,7 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic = &names[i]
 		topic := image.Topic(name)
-		if !b.authorize(r, acl.Describe, acl.Topic(name)) {
+		if all && !b.mayKnow(r, acl.Describe, acl.Topic(name)) || !all && !b.authorize(r, acl.Describe, acl.Topic(name)) {
 			if !all {
 				out.ErrorCode = int16(protocol.ErrTopicAuthorizationFailed)
 				resp.Topics = append(resp.Topics, out)

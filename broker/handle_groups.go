@@ -173,8 +173,13 @@ func (b *Broker) handleDescribeGroups(r *request) {
 // lists the groups with Describe.
 func (b *Broker) handleListGroups(r *request) {
 	req := r.msg.(*kmsg.ListGroupsRequest)
-	filter := b.groupFilter(r, acl.Describe)
-	if b.authorize(r, acl.Describe, acl.Cluster()) {
+	filter := func(id string) protocol.ErrorCode {
+		if b.mayKnow(r, acl.Describe, acl.Group(id)) {
+			return protocol.None
+		}
+		return protocol.ErrGroupAuthorizationFailed
+	}
+	if b.mayKnow(r, acl.Describe, acl.Cluster()) {
 		filter = nil
 	}
 	b.groups.ListGroups(b.groupContext(r), req, filter, func(resp *kmsg.ListGroupsResponse) { r.reply(resp) })

@@ -32,7 +32,7 @@ func (b *Broker) handleMetadata(r *request) {
 	switch {
 	case all:
 		for t := range image.Topics() {
-			if b.authorize(r, acl.Describe, acl.Topic(t.Name)) {
+			if b.mayKnow(r, acl.Describe, acl.Topic(t.Name)) {
 				resp.Topics = append(resp.Topics, b.metadataTopic(r, image, t))
 			}
 		}
@@ -128,7 +128,7 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 			failed[name] = protocol.ErrInvalidTopicException
 		case !mayCreate:
 			failed[name] = protocol.ErrUnknownTopicOrPartition
-		case !b.authorize(r, acl.Create, acl.Cluster()) && !b.authorize(r, acl.Create, acl.Topic(name)):
+		case !b.mayKnow(r, acl.Create, acl.Cluster()) && !b.authorize(r, acl.Create, acl.Topic(name)):
 			failed[name] = protocol.ErrTopicAuthorizationFailed
 		default:
 			missing = append(missing, name)

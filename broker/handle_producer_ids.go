@@ -62,21 +62,11 @@ func (b *Broker) initProducerID(r *request, req *kmsg.InitProducerIDRequest) (in
 		}
 		return -1, -1, protocol.ErrCoordinatorNotAvailable
 	}
-	if !b.authorize(r, acl.IdempotentWrite, acl.Cluster()) && !b.authorizeAnyTopic(r, acl.Write) {
+	if !b.mayKnow(r, acl.IdempotentWrite, acl.Cluster()) && !b.authorizeAny(r, acl.Write, acl.TopicResource) {
 		return -1, -1, protocol.ErrClusterAuthorizationFailed
 	}
 	// An epoch to go on from is for transactional producers only; for others Apache hands
 	// out a new id.
 	id, err := b.producers.take(r.ctx())
 	return id, 0, err
-}
-
-// authorizeAnyTopic says whether the principal may do op to some topic.
-func (b *Broker) authorizeAnyTopic(r *request, op acl.Operation) bool {
-	for t := range b.store.Image().Topics() {
-		if b.authorize(r, op, acl.Topic(t.Name)) {
-			return true
-		}
-	}
-	return false
 }

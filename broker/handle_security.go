@@ -10,51 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const noAuthorizer = "No Authorizer is configured."
-
-// handleDescribeACLs, key 29, v0-v3 (KIP-290). Needs Describe on the cluster.
-func (b *Broker) handleDescribeACLs(r *request) {
-	resp := kmsg.NewPtrDescribeACLsResponse()
-	message := noAuthorizer
-	resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrSecurityDisabled), &message
-	if !b.authorize(r, acl.Describe, acl.Cluster()) {
-		resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), defaultMessage(protocol.ErrClusterAuthorizationFailed)
-	}
-	r.reply(resp)
-}
-
-// handleCreateACLs, key 30, v0-v3 (KIP-290). Needs Alter on the cluster.
-func (b *Broker) handleCreateACLs(r *request) {
-	req := r.msg.(*kmsg.CreateACLsRequest)
-	resp := kmsg.NewPtrCreateACLsResponse()
-	for range req.Creations {
-		out := kmsg.NewCreateACLsResponseResult()
-		message := noAuthorizer
-		out.ErrorCode, out.ErrorMessage = int16(protocol.ErrSecurityDisabled), &message
-		if !b.authorize(r, acl.Alter, acl.Cluster()) {
-			out.ErrorCode, out.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), defaultMessage(protocol.ErrClusterAuthorizationFailed)
-		}
-		resp.Results = append(resp.Results, out)
-	}
-	r.reply(resp)
-}
-
-// handleDeleteACLs, key 31, v0-v3 (KIP-290). Needs Alter on the cluster.
-func (b *Broker) handleDeleteACLs(r *request) {
-	req := r.msg.(*kmsg.DeleteACLsRequest)
-	resp := kmsg.NewPtrDeleteACLsResponse()
-	for range req.Filters {
-		out := kmsg.NewDeleteACLsResponseResult()
-		message := noAuthorizer
-		out.ErrorCode, out.ErrorMessage = int16(protocol.ErrSecurityDisabled), &message
-		if !b.authorize(r, acl.Alter, acl.Cluster()) {
-			out.ErrorCode, out.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), defaultMessage(protocol.ErrClusterAuthorizationFailed)
-		}
-		resp.Results = append(resp.Results, out)
-	}
-	r.reply(resp)
-}
-
 // handleAlterClientQuotas, key 49, v0-v1 (KIP-546). Needs AlterConfigs on the cluster.
 func (b *Broker) handleAlterClientQuotas(r *request) {
 	req := r.msg.(*kmsg.AlterClientQuotasRequest)

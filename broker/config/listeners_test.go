@@ -53,7 +53,7 @@ func TestWhatApacheRefusesToStartWith(t *testing.T) {
 		{"no classic groups", "group.coordinator.rebalance.protocols=consumer", "group.coordinator.rebalance.protocols", "classic"},
 		{"several voters, for now", strings.Replace(kraft, "1@h:9093", "1@h:9093,2@i:9093", 1) + "listeners=PLAINTEXT://:9092,CONTROLLER://:9093", "controller.quorum.voters", "single node"},
 		{"TLS, for now", "listeners=SSL://:9093\nsecurity.inter.broker.protocol=SSL", "listeners", "will not be opened without"},
-		{"authorizer, for now", "authorizer.class.name=kafka.security.authorizer.AclAuthorizer", "authorizer.class.name", "cannot run the class"},
+		{"somebody's authorizer", "authorizer.class.name=io.strimzi.kafka.oauth.server.authorizer.KeycloakAuthorizer", "authorizer.class.name", "cannot run the class"},
 		{"tiered storage", "remote.log.storage.system.enable=true", "remote.log.storage.system.enable", "cannot do this yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

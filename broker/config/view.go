@@ -38,6 +38,13 @@ func (c *Config) view(before *Broker) *Broker {
 		Transaction: c.transaction(),
 		Quota:       c.quota(),
 		Telemetry:   Telemetry{MaxBytes: c.int32("telemetry.max.bytes"), Receiver: c.text("barnabas.telemetry.receiver")},
+		Authorization: Authorization{
+			ClassName:                 c.text("authorizer.class.name"),
+			SuperUsers:                c.text("super.users"),
+			AllowEveryoneIfNoACLFound: c.boolean("allow.everyone.if.no.acl.found"),
+			DryRun:                    c.boolean("barnabas.acl.dry.run"),
+			PrincipalGroups:           c.text("barnabas.acl.principal.groups"),
+		},
 	}
 	if b.MetadataLogDir == "" && len(dirs) > 0 {
 		b.MetadataLogDir = dirs[0]

@@ -1,0 +1,128 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/metadata"
+)
+
+// newAuthorizer returns the authorizer that the configuration asks for.
+func newAuthorizer(c config.Authorization) (acl.Authorizer, error) {
+	if c.ClassName == "" {
+		return acl.AllowAll{}, nil
+	}
+	users, err := acl.ParseSuperUsers(c.SuperUsers)
+	if err != nil {
+		return nil, fmt.Errorf("super.users: %w", err)
+	}
+	groups, err := acl.ParseGroups(c.PrincipalGroups)
+	if err != nil {
+		return nil, fmt.Errorf("barnabas.acl.principal.groups: %w", err)
+	}
+	return acl.NewStandardAuthorizer(acl.Options{SuperUsers: users, AllowEveryoneIfNoACLFound: c.AllowEveryoneIfNoACLFound,
+		DryRun: c.DryRun, Groups: groups}), nil
+}
+
+// applyToAuthorizer follows the ACLs of the metadata.
+func (b *Broker) applyToAuthorizer(d *metadata.Delta, image *metadata.Image) {
+	if len(d.ACLsAdded)+len(d.ACLsRemoved) == 0 {
+		return
+	}
+	bindings := func(acls []*metadata.ACL) []acl.Binding {
+		out := make([]acl.Binding, len(acls))
+		for i, a := range acls {
+			out[i] = bindingOf(a)
+		}
+		return out
+	}
+	b.acls.Swap(b.acls.Snapshot().Apply(bindings(d.ACLsAdded), bindings(d.ACLsRemoved)))
+}
+
+func bindingOf(a *metadata.ACL) acl.Binding {
+	return acl.Binding{ResourceType: acl.ResourceType(a.ResourceType), ResourceName: a.ResourceName,
+		PatternType: acl.PatternType(a.PatternType), Principal: a.Principal, Host: a.Host,
+		Operation: acl.Operation(a.Operation), Permission: acl.Permission(a.Permission)}
+}
+
+// authorize decides whether the request's principal may do op to resource, and reports a
+// refusal. A check that the API's row does not list is refused, whoever asks.
+func (b *Broker) authorize(r *request, op acl.Operation, resource acl.Resource) bool {
+	if !b.listed(r, op, resource.Type) {
+		return false
+	}
+	if b.acls == nil {
+		return b.authorizer.Authorize(r.session.principal, r.session.host, op, resource).Allowed
+	}
+	d := r.conn.decisions.Authorize(b.acls, r.session.principal, r.session.host, op, resource)
+	if d.Refused() {
+		b.reportRefusal(r, op, resource, d)
+	} else if b.logger.Enabled(context.Background(), slog.LevelDebug) {
+		b.logDecision(slog.LevelDebug, r, op, resource, d)
+	}
+	return d.Allowed
+}
+
+// mayKnow is authorize for what is left out of an answer, or asked for a second way,
+// rather than refused: nobody is told of it.
+func (b *Broker) mayKnow(r *request, op acl.Operation, resource acl.Resource) bool {
+	if !b.listed(r, op, resource.Type) {
+		return false
+	}
+	return b.decide(r, op, resource).Allowed
+}
+
+func (b *Broker) decide(r *request, op acl.Operation, resource acl.Resource) acl.Decision {
+	if b.acls == nil {
+		return b.authorizer.Authorize(r.session.principal, r.session.host, op, resource)
+	}
+	return r.conn.decisions.Authorize(b.acls, r.session.principal, r.session.host, op, resource)
+}
+
+func (b *Broker) listed(r *request, op acl.Operation, t acl.ResourceType) bool {
+	if r.api.mayNeed(need{op, t}) {
+		return true
+	}
+	b.logger.Error("a handler asked for an authorization that its row does not list", "api", r.api.name,
+		"operation", op.String(), "resource", t.String())
+	return false
+}
+
+// authorizeAny decides whether the request's principal may do op to some resource of a type.
+func (b *Broker) authorizeAny(r *request, op acl.Operation, t acl.ResourceType) bool {
+	return b.listed(r, op, t) && b.authorizer.AuthorizeAny(r.session.principal, r.session.host, op, t).Allowed
+}
+
+// authorizedOperations is the bit field of what the request's principal may do to a
+// resource: bit n for operation n.
+func (b *Broker) authorizedOperations(r *request, resource acl.Resource) int32 {
+	var field int32
+	for _, op := range resource.Type.Operations() {
+		if b.decide(r, op, resource).Allowed {
+			field |= 1 << op
+		}
+	}
+	return field
+}
+
+// operationsNotAsked is what an authorized-operations field holds when it was not asked for.
+const operationsNotAsked = -2147483648
+
+// reportRefusal tells the operator of a refusal: a line that says what would allow it.
+func (b *Broker) reportRefusal(r *request, op acl.Operation, resource acl.Resource, d acl.Decision) {
+	b.logDecision(slog.LevelInfo, r, op, resource, d)
+}
+
+// logDecision writes Apache's line about a decision.
+func (b *Broker) logDecision(level slog.Level, r *request, op acl.Operation, resource acl.Resource, d acl.Decision) {
+	a := acl.Action{Principal: r.session.principal, Host: r.session.host, Operation: op, Resource: resource, API: r.api.name, RefCount: 1}
+	line := string(a.AppendLog(nil, d))
+	if d.Refused() {
+		b.logger.Log(context.Background(), level, line, "grant", a.GrantCommand(d), "dryRun", d.DryRun)
+		return
+	}
+	b.logger.Log(context.Background(), level, line)
+}
