@@ -65,6 +65,9 @@ func (p *produce) begin() {
 	deniedTxn := p.transactionDenied()
 	for t := range p.req.Topics {
 		asked := &p.req.Topics[t]
+		if len(asked.Partitions) == 0 {
+			continue // Apache does not answer for it either
+		}
 		name, id, refusal := p.b.produceTopic(p.r, image, asked)
 		p.resp.AddTopic(name, id)
 		if deniedTxn {
@@ -159,6 +162,9 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 	}
 	info, err := partition.Append(asked.Records, p.req.Acks, log.AppendOptions{LeaderEpoch: -1, RequestVersion: p.r.version})
 	if err != nil {
+		if l, logErr := partition.Log(); logErr == nil && refusedByLog(err) {
+			out.LogStartOffset = l.LogStartOffset()
+		}
 		return err
 	}
 	out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = info.FirstOffset, info.LogAppendTime, info.LogStartOffset
@@ -189,20 +195,31 @@ func (p *produce) fail(out *protocol.ProduceResponsePartition, err error) {
 	if out.ErrorCode == protocol.ErrUnknownServerError || out.ErrorCode == protocol.ErrKafkaStorageError {
 		p.b.logger.Error("produce failed", "partition", out.Index, "clientId", p.r.clientID, "err", err)
 	}
-	out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = -1, -1, -1
 	var invalid *protocol.InvalidRecordsError
-	switch {
-	case errors.As(err, &invalid):
+	if errors.As(err, &invalid) {
 		out.RecordErrors = invalid.Records
-		out.ErrorMessage = invalid.Error()
-	default:
-		if m := messageOf(err); m != nil {
-			out.ErrorMessage = *m
-		}
+		out.ErrorMessage = invalid.Err.Message
+	}
+	var shape *protocol.ShapeError
+	if errors.As(err, &shape) && shape.Err.Code == protocol.ErrCorruptMessage {
+		out.ErrorMessage = shape.Err.Message
 	}
 	if out.ErrorCode == protocol.ErrNotLeaderOrFollower && p.r.version >= 10 {
 		p.b.nameLeader(p.r, p.resp.Topics[len(p.resp.Topics)-1].Name, out.Index, &out.CurrentLeader, &p.resp.NodeEndpoints)
 	}
+}
+
+// refusedByLog says whether the partition's log itself refused the records, in a way in
+// which Apache's answer still tells the log start offset. No message goes with such an
+// error: only one about single records has any.
+func refusedByLog(err error) bool {
+	switch codeOf(err) {
+	case protocol.ErrUnknownTopicOrPartition, protocol.ErrNotLeaderOrFollower, protocol.ErrMessageTooLarge,
+		protocol.ErrRecordListTooLarge, protocol.ErrCorruptMessage, protocol.ErrKafkaStorageError:
+		return false
+	}
+	var shape *protocol.ShapeError
+	return !errors.As(err, &shape)
 }
 
 // answer sends the response. Nothing of the request may be under way.

@@ -96,6 +96,15 @@ func (e *InvalidRecordsError) Error() string { return e.Err.Error() }
 // Unwrap returns the partition's error.
 func (e *InvalidRecordsError) Unwrap() error { return e.Err }
 
+// ShapeError refuses records by the rules that the version of a Produce request has for
+// them, before the partition is looked at: the answer then knows no log start offset.
+type ShapeError struct{ Err *Error }
+
+func (e *ShapeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the partition's error.
+func (e *ShapeError) Unwrap() error { return e.Err }
+
 // Validator checks records before they are appended, as Apache's LogValidator and what
 // runs before it do, and in their order:
 //
@@ -143,7 +152,7 @@ type recordErrors struct {
 
 // Validate checks records, and returns the bytes to append with offsets from
 // s.FirstOffset: the input itself, patched, if nothing more than its header must change.
-// Errors carry the code a Produce response gives: *Error or *InvalidRecordsError.
+// Errors carry the code a Produce response gives: *Error, *InvalidRecordsError or *ShapeError.
 func (v *Validator) Validate(records []byte, s ValidateSettings) (ValidateResult, error) {
 	if s.Origin == OriginReplica {
 		return v.validateReplicated(records)
@@ -210,28 +219,35 @@ func (v *Validator) finish() {
 func checkRequest(records []byte, version int16) error {
 	h, rest, err := nextBatch(records)
 	if err == io.EOF {
-		return Errorf(ErrInvalidRecord,
+		return shapeError(ErrInvalidRecord,
 			"Produce requests with version %d must have at least one record batch per partition", version)
 	}
 	if err != nil {
-		return batchError(err)
+		return &ShapeError{Errorf(ErrCorruptMessage, "%v", err)}
 	}
 	if h.Magic != 2 {
-		return Errorf(ErrInvalidRecord,
+		return shapeError(ErrInvalidRecord,
 			"Produce requests with version %d are only allowed to contain record batches with magic version 2", version)
 	}
+	if version < 7 && h.Codec() > CodecZstd {
+		return shapeError(ErrUnknownServerError, "Unknown compression type id: %d", h.Codec())
+	}
 	if version < 7 && h.Codec() == CodecZstd {
-		return Errorf(ErrUnsupportedCompressionType,
+		return shapeError(ErrUnsupportedCompressionType,
 			"Produce requests with version %d are not allowed to use ZStandard compression", version)
 	}
 	if _, _, err = nextBatch(rest); err == nil {
-		return Errorf(ErrInvalidRecord,
+		return shapeError(ErrInvalidRecord,
 			"Produce requests with version %d are only allowed to contain exactly one record batch per partition", version)
 	}
 	if err != io.EOF {
-		return batchError(err)
+		return &ShapeError{Errorf(ErrCorruptMessage, "%v", err)}
 	}
 	return nil
+}
+
+func shapeError(code ErrorCode, format string, args ...any) error {
+	return &ShapeError{Errorf(code, format, args...)}
 }
 
 // batchSet is what the headers of all batches in a partition's produce data say.
