@@ -110,6 +110,7 @@ func create(ctx context.Context, admin *kadm.Client, topic string, partitions in
 func produce(ctx context.Context, addr, topic, codec string, partitions, from, count int) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[codec]), kgo.ProducerBatchMaxBytes(8192), kgo.UnknownTopicRetries(-1),
+		kgo.RequestRetries(1<<30), kgo.RetryTimeout(patience),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 	if err != nil {
 		return err

@@ -48,7 +48,7 @@ type floor struct {
 	logs map[int32]*partition // guarded by mu
 }
 
-// partition is one file that grows until a gibibyte and begins again.
+// partition is one file that grows until 256 MiB and begins again, so that its pages are warm.
 type partition struct {
 	mu   sync.Mutex
 	file *os.File
@@ -157,7 +157,7 @@ func (f *floor) append(index int32, batch []byte) (int64, error) {
 		return 0, err
 	}
 	p.next += int64(binary.BigEndian.Uint32(batch[23:])) + 1
-	if p.pos += int64(len(batch)); p.pos > 1<<30 {
+	if p.pos += int64(len(batch)); p.pos > 256<<20 {
 		p.pos = 0
 	}
 	return offset, nil
