@@ -31,8 +31,12 @@ type metrics struct {
 	badFrames         atomic.Int64
 }
 
+// versionSlots is one more than the versions counted apart; the last slot takes the rest,
+// such as the versions that a newer client's ApiVersions asks for.
+const versionSlots = 25
+
 type apiMetrics struct {
-	requests atomic.Int64
+	versions [versionSlots]atomic.Int64 // requests by version
 	inFlight atomic.Int64
 	nanos    atomic.Int64
 	buckets  [len(latencyBuckets) + 1]atomic.Int64
@@ -40,8 +44,16 @@ type apiMetrics struct {
 
 func (m *metrics) began(r *request) {
 	a := &m.apis[r.key]
-	a.requests.Add(1)
+	a.versions[min(int(uint16(r.version)), versionSlots-1)].Add(1)
 	a.inFlight.Add(1)
+}
+
+// requests is how many there were, of all versions.
+func (a *apiMetrics) requests() (n int64) {
+	for i := range a.versions {
+		n += a.versions[i].Load()
+	}
+	return n
 }
 
 func (m *metrics) finished(r *request) {

@@ -96,9 +96,19 @@ func serve(ctx context.Context, c *config.Config, logger *slog.Logger) error {
 		}
 	}
 	logger.Info(server.EffectiveConfig(c))
+	port, err := openAdmin(ctx, c, logger)
+	if err != nil {
+		return err
+	}
+	if port != nil {
+		defer port.Close()
+	}
 	s, err := server.Open(ctx, server.Options{Config: c, Version: versionString(), Logger: logger})
 	if err != nil {
 		return err
+	}
+	if port != nil {
+		port.SetBroker(s.Broker())
 	}
 	for name, address := range s.Broker().Addresses() {
 		logger.Info("Awaiting socket connections on " + address + " (" + name + ")")
