@@ -156,9 +156,6 @@ func (b *Broker) handleDescribeProducers(r *request) {
 			producers, err := b.activeProducers(r, t.Topic, n)
 			if err != nil {
 				out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
-				if out.ErrorMessage == nil {
-					out.ErrorMessage = defaultMessage(codeOf(err))
-				}
 			}
 			out.ActiveProducers = producers
 			topic.Partitions = append(topic.Partitions, out)
@@ -173,11 +170,14 @@ func (b *Broker) activeProducers(r *request, topic string, n int32) ([]kmsg.Desc
 		return nil, protocol.Errorf(protocol.ErrInvalidTopicException, "Topic name is invalid: %s", why)
 	}
 	if !b.authorize(r, acl.Read, acl.Topic(topic)) {
-		return nil, protocol.ErrTopicAuthorizationFailed
+		return nil, &protocol.Error{Code: protocol.ErrTopicAuthorizationFailed, Message: *defaultMessage(protocol.ErrTopicAuthorizationFailed)}
 	}
 	partition := b.replicas.Get(topic, n)
 	if partition == nil {
-		return nil, protocol.ErrUnknownTopicOrPartition
+		if b.store.Image().Topic(topic) != nil {
+			return nil, protocol.ErrUnknownTopicOrPartition // and no message
+		}
+		return nil, &protocol.Error{Code: protocol.ErrUnknownTopicOrPartition, Message: *defaultMessage(protocol.ErrUnknownTopicOrPartition)}
 	}
 	l, _, err := partition.Leader(-1)
 	if err != nil {

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +34,7 @@ type fetch struct {
 	owner      []int // of the i-th partition in resp: its place in results
 
 	replica   bool
+	replicaID int32
 	upTo      log.UpTo
 	minBytes  int64
 	maxBytes  int64
@@ -58,10 +61,11 @@ type fetchPartition struct {
 
 // fetchResult is what a look found.
 type fetchResult struct {
-	out    protocol.FetchResponsePartition
-	region log.Region
-	from   int // in the request's scratch buffer, for records that were copied or converted
-	to     int
+	out     protocol.FetchResponsePartition
+	region  log.Region
+	refused bool // not known or not allowed: such come last in an answer
+	from    int  // in the request's scratch buffer, for records that were copied or converted
+	to      int
 }
 
 var fetches = sync.Pool{New: func() any { return new(fetch) }}
@@ -106,7 +110,7 @@ func (f *fetch) reset() {
 
 // prepare takes over what the request says of all partitions.
 func (f *fetch) prepare() {
-	f.replica = f.req.ReplicaID >= 0
+	f.replica, f.replicaID = f.req.ReplicaID >= 0, f.req.ReplicaID
 	f.hardLimit = f.r.version <= 2
 	f.maxBytes = int64(f.req.MaxBytes)
 	if !f.replica {
@@ -219,10 +223,12 @@ func (f *fetch) takePartitions(usesIDs bool) {
 // refuse answers with an error for the whole request.
 func (f *fetch) refuse(code protocol.ErrorCode) {
 	f.resp.ErrorCode = code
-	if code == protocol.ErrUnknownServerError {
-		f.takePartitions(f.r.version >= 13)
+	if code == protocol.ErrUnknownServerError && f.r.version < 13 {
+		// The form of Apache's answer to a request at which its handler fails.
+		f.takePartitions(false)
 		for i := range f.partitions {
-			f.addPartition(i).ErrorCode = code
+			out := f.addPartition(i)
+			out.ErrorCode, out.RecordsSize, out.AbortedTransactions = code, -1, []protocol.AbortedTransaction{}
 		}
 	}
 	f.encode()
@@ -281,7 +287,7 @@ func (f *fetch) read() bool {
 		if res.out.DivergingEpoch != nil {
 			enough = true
 		}
-		size := int64(res.out.RecordsSize)
+		size := int64(max(0, res.out.RecordsSize))
 		got += size
 		left = max(0, left-size)
 	}
@@ -295,14 +301,18 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	}
 	partition, err := f.find(image, p)
 	if err != nil {
+		res.refused = true
 		return err
 	}
-	if p.partitionMaxBytes < 0 || f.maxBytes < 0 {
+	if p.partitionMaxBytes < 0 || left < 0 {
 		return protocol.ErrUnknownServerError
 	}
-	l, _, err := partition.Leader(p.currentLeaderEpoch)
+	l, role, err := partition.Leader(max(p.currentLeaderEpoch, -1))
 	if err != nil {
 		return err
+	}
+	if f.replica && (f.replicaID == role.Leader || !slices.Contains(role.Replicas, f.replicaID)) {
+		return protocol.ErrNotLeaderOrFollower
 	}
 	if f.r.version < 10 && f.topicIsZstd(l) {
 		return protocol.ErrUnsupportedCompressionType
@@ -330,11 +340,34 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	f.describeAborted(&res.out, data.AbortedTransactions)
 	res.region = data.Region
 	res.out.RecordsSize = int(res.region.Size())
+	if !minOneBatch && !f.hardLimit && res.region.Size() == int64(most) {
+		if err := dropFragment(res); err != nil {
+			return err
+		}
+	}
 	if f.r.version <= 3 && res.region.Size() > 0 {
 		return f.downConvert(p, res, most)
 	}
 	if res.region.Size() > 0 && res.region.Size() < inlineRegion {
 		return f.copyRegion(res)
+	}
+	return nil
+}
+
+// dropFragment empties a region that holds less than one batch: for a partition that is
+// not the first with records, such a piece is of no use to the client.
+func dropFragment(res *fetchResult) error {
+	var head [protocol.BatchLogOverhead]byte
+	whole := false
+	if res.region.Size() >= int64(len(head)) {
+		if _, err := res.region.ReadAt(head[:], 0); err != nil {
+			return err
+		}
+		whole = int64(binary.BigEndian.Uint32(head[8:]))+int64(len(head)) <= res.region.Size()
+	}
+	if !whole {
+		res.region.Release()
+		res.region, res.out.RecordsSize = log.Region{}, 0
 	}
 	return nil
 }
@@ -445,6 +478,9 @@ func (f *fetch) failPartition(p *fetchPartition, res *fetchResult, err error) {
 		Partition: p.key.partition, ErrorCode: code, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1,
 		PreferredReadReplica: -1, AbortedTransactions: aborted,
 	}
+	if code == protocol.ErrUnsupportedCompressionType || code == protocol.ErrUnsupportedVersion {
+		res.out.RecordsSize, res.out.AbortedTransactions = -1, []protocol.AbortedTransaction{}
+	}
 	res.from, res.to = 0, 0
 	if f.r.version >= 16 && (code == protocol.ErrNotLeaderOrFollower || code == protocol.ErrFencedLeaderEpoch) {
 		f.b.nameLeader(f.r, p.name, p.key.partition, &res.out.CurrentLeader, &f.resp.NodeEndpoints)
@@ -514,18 +550,18 @@ func (f *fetch) answer() {
 		f.session.mu.Lock()
 	}
 	var bytes int64
+	refused := false
 	for i := range f.results {
-		res := &f.results[i]
-		if f.session != nil {
-			if must := f.session.changed(&res.out, f.partitions[i].key); !must && !f.full {
-				res.region.Release()
-				continue
-			}
+		if f.results[i].refused {
+			refused = true
+			continue
 		}
-		out := f.addPartition(i)
-		*out = res.out
-		bytes += int64(res.out.RecordsSize)
-		f.owner = append(f.owner, i)
+		bytes += f.answerPartition(i)
+	}
+	for i := range f.results {
+		if refused && f.results[i].refused {
+			f.answerPartition(i)
+		}
 	}
 	if f.session != nil {
 		f.resp.SessionID = f.session.id
@@ -533,6 +569,22 @@ func (f *fetch) answer() {
 	}
 	f.b.metrics.bytesOut.Add(bytes)
 	f.encode()
+}
+
+// answerPartition puts the i-th partition into the answer, if it has to be there. It
+// returns the size of its records.
+func (f *fetch) answerPartition(i int) int64 {
+	res := &f.results[i]
+	if f.session != nil {
+		if must := f.session.changed(&res.out, f.partitions[i].key); !must && !f.full {
+			res.region.Release()
+			return 0
+		}
+	}
+	out := f.addPartition(i)
+	*out = res.out
+	f.owner = append(f.owner, i)
+	return int64(max(0, res.out.RecordsSize))
 }
 
 // encode encodes the response and sends it.

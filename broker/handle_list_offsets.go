@@ -43,9 +43,13 @@ func (b *Broker) handleListOffsets(r *request) {
 			out.Partition = asked.Partition
 			out.OldStyleOffsets = []int64{}
 			duplicate := seen[protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}] > 1
-			if err := b.listOffset(r, t.Topic, &asked, req, duplicate, &out); err != nil {
+			if req.IsolationLevel < 0 || req.IsolationLevel > 1 {
+				// Apache fails at decoding it, before it looks at anything else.
+				out.ErrorCode = int16(protocol.ErrUnknownServerError)
+			} else if err := b.listOffset(r, t.Topic, &asked, req, duplicate, &out); err != nil {
 				out.ErrorCode = r.errorCode(err)
 				out.Offset, out.Timestamp, out.LeaderEpoch = -1, -1, -1
+				out.OldStyleOffsets = []int64{}
 			}
 			topic.Partitions = append(topic.Partitions, out)
 		}
@@ -85,7 +89,7 @@ func (b *Broker) listOffset(r *request, topic string, asked *kmsg.ListOffsetsReq
 		upTo = log.UpToLastStable
 	}
 	if r.version == 0 {
-		out.OldStyleOffsets, err = oldStyleOffsets(l, asked, upTo)
+		out.OldStyleOffsets, err = l.SegmentOffsetsBefore(asked.Timestamp, int(asked.MaxNumOffsets), upTo)
 		return err
 	}
 	found, err := l.OffsetForTimestamp(asked.Timestamp, upTo)
@@ -144,22 +148,4 @@ func (b *Broker) epochEnd(r *request, topic string, asked *kmsg.OffsetForLeaderE
 	}
 	epoch, end := l.EndOffsetForEpoch(asked.LeaderEpoch)
 	return epoch, end, nil
-}
-
-// oldStyleOffsets answers ListOffsets v0: offsets at which segments begin, newest first.
-func oldStyleOffsets(l *log.Log, asked *kmsg.ListOffsetsRequestTopicPartition, upTo log.UpTo) ([]int64, error) {
-	if s, ok := any(l).(interface {
-		SegmentOffsetsBefore(int64, int, log.UpTo) ([]int64, error)
-	}); ok {
-		return s.SegmentOffsetsBefore(asked.Timestamp, int(asked.MaxNumOffsets), upTo)
-	}
-	found, err := l.OffsetForTimestamp(asked.Timestamp, upTo)
-	if err != nil || asked.MaxNumOffsets < 1 || found.Offset < 0 {
-		return []int64{}, err
-	}
-	offsets := []int64{found.Offset}
-	if start := l.LogStartOffset(); asked.Timestamp == log.TimestampLatest && asked.MaxNumOffsets > 1 && start < found.Offset {
-		offsets = append(offsets, start)
-	}
-	return offsets, nil
 }

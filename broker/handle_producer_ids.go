@@ -65,6 +65,9 @@ func (b *Broker) initProducerID(r *request, req *kmsg.InitProducerIDRequest) (in
 	if !b.mayKnow(r, acl.IdempotentWrite, acl.Cluster()) && !b.authorizeAny(r, acl.Write, acl.TopicResource) {
 		return -1, -1, protocol.ErrClusterAuthorizationFailed
 	}
+	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {
+		return -1, -1, protocol.ErrInvalidRequest
+	}
 	// An epoch to go on from is for transactional producers only; for others Apache hands
 	// out a new id.
 	id, err := b.producers.take(r.ctx())

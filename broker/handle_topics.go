@@ -243,6 +243,9 @@ func (b *Broker) handleDeleteRecords(r *request) {
 	req := r.msg.(*kmsg.DeleteRecordsRequest)
 	resp := kmsg.NewPtrDeleteRecordsResponse()
 	for _, t := range req.Topics {
+		if len(t.Partitions) == 0 {
+			continue // Apache does not answer for it either
+		}
 		topic := kmsg.NewDeleteRecordsResponseTopic()
 		topic.Topic = t.Topic
 		for _, asked := range t.Partitions {

@@ -169,7 +169,7 @@ func (c *LeaderEpochCache) LatestEpoch() int32 {
 func (c *LeaderEpochCache) EndOffsetFor(epoch int32, logEndOffset int64) (foundEpoch int32, endOffset int64) {
 	entries := c.Entries()
 	n := len(entries)
-	if epoch < 0 || n == 0 || epoch > entries[n-1].Epoch {
+	if epoch == -1 || n == 0 || epoch > entries[n-1].Epoch {
 		return -1, -1
 	}
 	if epoch == entries[n-1].Epoch {

@@ -62,7 +62,7 @@ func (p *Partition) Log() (*log.Log, error) {
 // fenced, a newer one is unknown yet (KIP-320).
 func (p *Partition) Leader(currentLeaderEpoch int32) (*log.Log, *Role, error) {
 	role := p.role.Load()
-	if currentLeaderEpoch >= 0 {
+	if currentLeaderEpoch != -1 { // lower ones are beliefs too, and wrong
 		if currentLeaderEpoch < role.LeaderEpoch {
 			return nil, role, protocol.ErrFencedLeaderEpoch
 		}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -26,7 +27,12 @@ func ReadRecords(b []byte) List {
 	return list
 }
 
+// cut is what is left of a batch. Apache fills answers of old versions up with the
+// beginning of a message that never was, at offset -1; that is told apart.
 func cut(b []byte) any {
+	if bytes.HasPrefix([]byte("\xff\xff\xff\xff\xff\xff\xff\xff"), b[:min(len(b), 8)]) {
+		return (&Struct{}).Set("padding", int64(len(b)))
+	}
 	return (&Struct{}).Set("cutAfterBytes", int64(len(b))).Set("cut", Bytes(b[:min(len(b), 61)]))
 }
 
