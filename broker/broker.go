@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +51,7 @@ type Broker struct {
 	table       []api
 	listeners   []*listener
 	limits      limits
+	connections *connectionLimits
 	admitted    *admission
 	timers      *timers
 	sessions    *fetchSessions
@@ -73,12 +73,10 @@ type Broker struct {
 	cancelWatch3 func()
 	internalMu   sync.Mutex // one creation of internal topics at a time
 
-	mu          sync.Mutex
-	conns       map[*conn]struct{}
-	perIP       map[netip.Addr]int
-	perListener map[*listener]int
-	connSeq     uint64
-	closing     bool
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	connSeq uint64
+	closing bool
 }
 
 // limits are settings that are read for every frame.
@@ -103,7 +101,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	}
 	b := &Broker{
 		opts: opts, logger: opts.Logger, store: opts.Store, logs: opts.Logs, authorizer: opts.Authorizer,
-		conns: map[*conn]struct{}{}, perIP: map[netip.Addr]int{}, perListener: map[*listener]int{},
+		conns:  map[*conn]struct{}{},
 		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
 	}
 	b.acls, _ = opts.Authorizer.(*acl.StandardAuthorizer)
@@ -127,6 +125,8 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		}
 	}()
 
+	b.connections = newConnectionLimits(opts.Config.Broker(), b.logger)
+	b.connections.configure(b.ctx, opts.Config.Broker())
 	for _, l := range opts.Config.Broker().Listeners {
 		if l.Controller {
 			continue
@@ -310,6 +310,8 @@ func (b *Broker) applyBrokerConfig(d *metadata.Delta, image *metadata.Image) {
 		b.logger.Warn(n.Message, "key", n.Setting.Name)
 	}
 	b.live.Store(next)
+	b.connections.configure(b.ctx, next.Broker())
+	b.closeExcess()
 	if b.opts.OnConfig != nil {
 		b.opts.OnConfig(next)
 	}
@@ -340,6 +342,9 @@ func (b *Broker) Close(ctx context.Context) error {
 		conns = append(conns, c)
 	}
 	b.mu.Unlock()
+	if b.connections != nil {
+		b.connections.close()
+	}
 	for _, l := range b.listeners {
 		l.net.Close()
 	}

@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -26,6 +29,9 @@ type listener struct {
 	advertisedPort int
 }
 
+// defaultBacklog is Kafka's default of socket.listen.backlog.size.
+const defaultBacklog = 50
+
 // listen binds the socket of a configured listener.
 func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, error) {
 	network := &net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -38,6 +44,13 @@ func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, er
 	nl, err := network.Listen(ctx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
+	}
+	// The system's own largest backlog is Go's default, so that no burst is turned away;
+	// a number that somebody chose is kept to.
+	if n := b.config().Broker().Network.SocketListenBacklogSize; n != defaultBacklog {
+		if raw, err := nl.(*net.TCPListener).SyscallConn(); err == nil {
+			raw.Control(func(fd uintptr) { unix.Listen(int(fd), n) })
+		}
 	}
 	l := &listener{b: b, name: cfg.Name, cfg: cfg, net: nl, port: nl.Addr().(*net.TCPAddr).Port}
 	l.advertisedHost, l.advertisedPort = cfg.AdvertisedHost, cfg.AdvertisedPort
@@ -64,7 +77,21 @@ func (l *listener) accept() {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		l.b.serve(l, nc)
+		switch verdict, evict := l.b.connections.admit(l.name, peerAddr(nc)); verdict {
+		case connectionsClosed:
+			nc.Close()
+			return
+		case connectionRefused:
+			l.b.metrics.refused.Add(1)
+			l.b.logger.Info("rejected a connection: its address has the most that max.connections.per.ip allows",
+				"listener", l.name, "peer", nc.RemoteAddr().String())
+			nc.Close()
+		default:
+			l.b.serve(l, nc)
+			if evict {
+				l.b.closeExcess()
+			}
+		}
 	}
 }
 
@@ -80,17 +107,12 @@ func (b *Broker) serve(l *listener, nc net.Conn) {
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
+		b.connections.gone(l.name, peerAddr(nc))
 		nc.Close()
 		return
 	}
 	b.connSeq++
 	c := newConn(b, l, nc, b.connSeq)
-	if !b.admitConnLocked(c) {
-		b.mu.Unlock()
-		b.metrics.refused.Add(1)
-		nc.Close()
-		return
-	}
 	b.conns[c] = struct{}{}
 	b.wg.Add(1)
 	b.mu.Unlock()
@@ -101,39 +123,45 @@ func (b *Broker) serve(l *listener, nc net.Conn) {
 	}()
 }
 
-// admitConnLocked applies max.connections, of the broker and the listener, and
-// max.connections.per.ip with its overrides.
-func (b *Broker) admitConnLocked(c *conn) bool {
-	network := b.config().Broker().Network
-	ip := c.peer.Addr()
-	perIP := network.MaxConnectionsPerIP
-	if n, ok := network.MaxConnectionsPerIPOverrides[ip.String()]; ok {
-		perIP = n
+// peerAddr is the address of the other end, an IPv4 one as such.
+func peerAddr(nc net.Conn) netip.Addr {
+	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return addr.AddrPort().Addr().Unmap().WithZone("")
 	}
-	if b.perIP[ip] >= perIP || len(b.conns) >= network.MaxConnections {
-		return false
-	}
-	if most := c.listener.cfg.MaxConnections; most >= 0 && b.perListener[c.listener] >= most {
-		return false
-	}
-	b.perIP[ip]++
-	b.perListener[c.listener]++
-	return true
+	return netip.Addr{}
 }
 
 // forget takes a closed connection out.
 func (b *Broker) forget(c *conn) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.conns[c]; !ok {
+	_, known := b.conns[c]
+	delete(b.conns, c)
+	b.mu.Unlock()
+	if known {
+		b.connections.gone(c.listener.name, peerAddr(c.net))
+	}
+}
+
+// closeExcess closes connections beyond max.connections, those first on which nothing has
+// moved for longest, and none of the inter-broker listener where there are others.
+func (b *Broker) closeExcess() {
+	excess := b.connections.excess()
+	if excess <= 0 {
 		return
 	}
-	delete(b.conns, c)
-	ip := c.peer.Addr()
-	if b.perIP[ip]--; b.perIP[ip] == 0 {
-		delete(b.perIP, ip)
+	var candidates []*conn
+	b.mu.Lock()
+	for c := range b.conns {
+		if !c.listener.cfg.InterBroker || len(b.listeners) == 1 {
+			candidates = append(candidates, c)
+		}
 	}
-	b.perListener[c.listener]--
+	b.mu.Unlock()
+	slices.SortFunc(candidates, func(x, y *conn) int { return cmp.Compare(x.lastActive.Load(), y.lastActive.Load()) })
+	for _, c := range candidates[:min(excess, len(candidates))] {
+		c.logger().Info("closing a connection to come down to max.connections")
+		c.close()
+	}
 }
 
 // sweepIdle closes connections on which nothing has moved for connections.max.idle.ms,

@@ -146,6 +146,7 @@ func (c *conn) writeRegion(region *log.Region, more bool) error {
 			switch {
 			case err == unix.EINTR:
 			case err == unix.EAGAIN:
+				c.touch() // a slow reader is no idle one
 				return false
 			case err != nil:
 				failed = err
