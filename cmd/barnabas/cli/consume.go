@@ -231,18 +231,8 @@ func (c *consumer) startOffsets(ctx context.Context, a *admin) (kadm.ListedOffse
 	case o.fromBeginning:
 		return a.offsetsAt(ctx, "earliest", o.topics)
 	case o.since != "":
-		from, err := a.offsetsAt(ctx, o.since, o.topics)
-		if err != nil {
-			return nil, err
-		}
-		end, err := a.offsetsAt(ctx, "latest", o.topics)
-		return mapOffsets(from, func(l kadm.ListedOffset) int64 {
-			if l.Offset < 0 {
-				e, _ := end.Lookup(l.Topic, l.Partition)
-				return e.Offset
-			}
-			return l.Offset
-		}), err
+		// Where no record is so new, this is the end.
+		return a.offsetsAt(ctx, o.since, o.topics)
 	case o.hasOffset && o.offset >= 0:
 		from, err := a.offsetsAt(ctx, "earliest", o.topics)
 		return mapOffsets(from, func(kadm.ListedOffset) int64 { return o.offset }), err

@@ -236,11 +236,9 @@ func (e *env) planReset(ctx context.Context, a *admin, committed kadm.OffsetResp
 			case plan.file != "":
 				m.Offset = fromFile[topic.Topic][p]
 			case !plan.datetime.IsZero():
+				// Where no record is so new, this is the end.
 				o, _ := atTime.Lookup(topic.Topic, p)
 				m.Offset = o.Offset
-				if o.Offset < 0 {
-					m.Offset, m.note = last.Offset, "no record is so new: the end"
-				}
 			case m.From < 0 && plan.shift != nil:
 				return nil, &failure{what: fmt.Sprintf("cannot shift the offset in %s-%d", topic.Topic, p), why: "none is committed"}
 			case plan.shift != nil:
