@@ -16,11 +16,11 @@ import (
 func (m *Manager) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
-	for _, d := range m.dirs {
-		m.wg.Go(func() { d.flusher.run(ctx) })
-	}
 	if m.opts.NoBackground {
 		return
+	}
+	for _, d := range m.dirs {
+		m.wg.Go(func() { d.flusher.run(ctx) })
 	}
 	m.wg.Go(func() { m.runBackground(ctx) })
 	if m.cleaner != nil {
@@ -98,6 +98,13 @@ func (m *Manager) RunRetention() {
 		}
 	}
 	m.wakeBackground()
+}
+
+// RunRolledFlush syncs the segments that were rolled, as is done in the background.
+func (m *Manager) RunRolledFlush() {
+	for _, d := range m.dirs {
+		d.flusher.step()
+	}
 }
 
 // RunFlush syncs the logs whose flush.ms has passed.
@@ -208,7 +215,7 @@ func (l *Log) dropSnapshotsLocked() error {
 func (m *Manager) RunCheckpoint() {
 	m.checkpoint(func(d *dataDir) bool { return d.recoveryPointsChanged.Swap(false) },
 		func(d *dataDir) *CheckpointFile { return d.recoveryPoints },
-		func(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true })
+		recoveryPointOf)
 }
 
 // RunStartCheckpoint writes the log start offset checkpoints: of the logs whose start is
@@ -216,10 +223,7 @@ func (m *Manager) RunCheckpoint() {
 func (m *Manager) RunStartCheckpoint() {
 	m.checkpoint(func(d *dataDir) bool { return d.logStartsChanged.Swap(false) },
 		func(d *dataDir) *CheckpointFile { return d.logStarts },
-		func(l *Log) (int64, bool) {
-			start := l.logStartOffset.Load()
-			return start, start > (*l.segments.Load())[0].baseOffset
-		})
+		logStartOf)
 }
 
 // RunWatermarkCheckpoint writes the high watermark checkpoints of the directories where
@@ -227,27 +231,26 @@ func (m *Manager) RunStartCheckpoint() {
 func (m *Manager) RunWatermarkCheckpoint() {
 	m.checkpoint(func(d *dataDir) bool { return d.watermarksChanged.Swap(false) },
 		func(d *dataDir) *CheckpointFile { return d.highWatermarks },
-		func(l *Log) (int64, bool) { return l.highWatermark.Load(), true })
+		highWatermarkOf)
 }
 
 func (m *Manager) checkpoint(changed func(*dataDir) bool, file func(*dataDir) *CheckpointFile, offset func(*Log) (int64, bool)) {
-	var logs []*Log
 	for _, d := range m.dirs {
 		if d.err() != nil || !changed(d) {
 			continue
 		}
-		if logs == nil {
-			logs = m.snapshot()
-		}
-		if err := m.writeCheckpoint(d, file(d), logs, offset); err != nil {
+		if err := m.writeCheckpoint(d, file(d), offset); err != nil {
 			d.fail("write a checkpoint", err)
 		}
 	}
 }
 
-func (m *Manager) writeCheckpoint(d *dataDir, file *CheckpointFile, logs []*Log, offset func(*Log) (int64, bool)) error {
-	entries := make([]PartitionOffset, 0, len(logs))
-	for _, l := range logs {
+// writeCheckpoint writes a checkpoint of all current logs in a directory.
+func (m *Manager) writeCheckpoint(d *dataDir, file *CheckpointFile, offset func(*Log) (int64, bool)) error {
+	d.checkpointMu.Lock()
+	defer d.checkpointMu.Unlock()
+	var entries []PartitionOffset
+	for _, l := range m.snapshot() {
 		if l.location.Load().dir != d {
 			continue
 		}
@@ -256,6 +259,29 @@ func (m *Manager) writeCheckpoint(d *dataDir, file *CheckpointFile, logs []*Log,
 		}
 	}
 	return file.Write(entries)
+}
+
+func recoveryPointOf(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true }
+
+func highWatermarkOf(l *Log) (int64, bool) { return l.highWatermark.Load(), true }
+
+// logStartOf is told only if it is not the base of the first segment.
+func logStartOf(l *Log) (int64, bool) {
+	start := l.logStartOffset.Load()
+	return start, start > (*l.segments.Load())[0].baseOffset
+}
+
+func (m *Manager) checkpointRecoveryPoints(d *dataDir) error {
+	return m.writeCheckpoint(d, d.recoveryPoints, recoveryPointOf)
+}
+
+// checkpointAll writes all checkpoints of a directory.
+func (m *Manager) checkpointAll(d *dataDir) error {
+	return cmp.Or(
+		m.checkpointRecoveryPoints(d),
+		m.writeCheckpoint(d, d.logStarts, logStartOf),
+		m.writeCheckpoint(d, d.highWatermarks, highWatermarkOf),
+	)
 }
 
 // RunDeletions removes the files whose file.delete.delay.ms has passed.
@@ -351,20 +377,8 @@ func (m *Manager) leaveClean(d *dataDir, logs []*Log) error {
 			current = append(current, l)
 		}
 	}
-	for _, c := range []struct {
-		file   *CheckpointFile
-		offset func(*Log) (int64, bool)
-	}{
-		{d.recoveryPoints, func(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true }},
-		{d.logStarts, func(l *Log) (int64, bool) {
-			start := l.logStartOffset.Load()
-			return start, start > (*l.segments.Load())[0].baseOffset
-		}},
-		{d.highWatermarks, func(l *Log) (int64, bool) { return l.highWatermark.Load(), true }},
-	} {
-		if err := m.writeCheckpoint(d, c.file, current, c.offset); err != nil {
-			return d.fail("write a checkpoint", err)
-		}
+	if err := m.checkpointAll(d); err != nil {
+		return d.fail("write a checkpoint", err)
 	}
 	if err := d.progress.close(true); err != nil {
 		return d.fail("remove the progress file", err)

@@ -50,6 +50,12 @@ type dataDir struct {
 	logStartsChanged      atomic.Bool
 	logCount              atomic.Int64
 
+	checkpointMu sync.Mutex // held while a checkpoint is written, so that older ones never follow newer
+
+	// Partitions deleted here of which the checkpoints may still tell.
+	deletedMu sync.Mutex
+	deleted   map[protocol.TopicPartition]bool
+
 	dirtyMu sync.Mutex
 	dirty   []*Log // with news since they were last taken
 }
@@ -100,6 +106,34 @@ func (d *dataDir) markDirty(l *Log) {
 	d.dirtyMu.Lock()
 	defer d.dirtyMu.Unlock()
 	d.dirty = append(d.dirty, l)
+}
+
+// noteDeleted remembers that the checkpoints tell of a log that is no more.
+func (d *dataDir) noteDeleted(tp protocol.TopicPartition) {
+	d.deletedMu.Lock()
+	defer d.deletedMu.Unlock()
+	if d.deleted == nil {
+		d.deleted = make(map[protocol.TopicPartition]bool)
+	}
+	d.deleted[tp] = true
+}
+
+// forgetDeleted brings the checkpoints up to date before a partition is made whose name
+// a deleted one had: what they tell of that one is not true of the new one.
+func (d *dataDir) forgetDeleted(tp protocol.TopicPartition) error {
+	d.deletedMu.Lock()
+	stale := d.deleted[tp]
+	if stale {
+		d.deleted = nil
+	}
+	d.deletedMu.Unlock()
+	if !stale {
+		return nil
+	}
+	if err := d.manager.checkpointAll(d); err != nil {
+		return d.fail("write a checkpoint", err)
+	}
+	return nil
 }
 
 // takeDirty returns the logs with news.

@@ -22,11 +22,12 @@ func (l *Log) flushTo(offset int64) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
+	truncations := l.truncations.Load()
 	from := l.recoveryPoint.Load()
+	offset = min(offset, l.logEndOffset.Load()) // it may have been cut since it was asked for
 	if offset <= from {
 		return nil
 	}
-	truncations := l.truncations.Load()
 	segments := *l.segments.Load()
 	newFiles := false
 	for i, s := range segments[max(0, segments.floor(from)):] {
@@ -49,11 +50,8 @@ func (l *Log) flushTo(offset int64) error {
 			return err
 		}
 	}
-	if newFiles {
-		if err := syncIfExists(l.fs(), filepath.Join(l.Dir(), PartitionMetadataName)); err != nil {
-			return err
-		}
-		if err := l.fs().SyncDir(l.Dir()); err != nil {
+	if newFiles || l.namesChanged.Load() {
+		if err := l.syncNames(); err != nil {
 			return err
 		}
 	}
@@ -65,6 +63,24 @@ func (l *Log) flushTo(offset int64) error {
 	l.lastFlushMs.Store(l.manager.nowMs())
 	l.mu.Unlock()
 	l.location.Load().dir.recoveryPointsChanged.Store(true)
+	return nil
+}
+
+// syncNames makes durable that the log's files exist, and, once, its directory.
+func (l *Log) syncNames() error {
+	l.namesChanged.Store(false)
+	if !l.created.Load() {
+		if err := syncIfExists(l.fs(), filepath.Join(l.Dir(), PartitionMetadataName)); err != nil {
+			return err
+		}
+		if err := l.fs().SyncDir(l.location.Load().dir.path); err != nil {
+			return err
+		}
+	}
+	if err := l.fs().SyncDir(l.Dir()); err != nil {
+		return err
+	}
+	l.created.Store(true)
 	return nil
 }
 
@@ -201,6 +217,9 @@ func (l *Log) syncBatches() error {
 	truncations := l.truncations.Load()
 	segments, end, _ := l.end()
 	from := l.durableOffset.Load()
+	if end <= from {
+		return nil
+	}
 	newFiles := false
 	for _, s := range segments[max(0, segments.floor(from)):] {
 		newFiles = newFiles || s.baseOffset >= from
@@ -211,8 +230,8 @@ func (l *Log) syncBatches() error {
 			return err
 		}
 	}
-	if newFiles {
-		if err := l.fs().SyncDir(l.Dir()); err != nil {
+	if newFiles || l.namesChanged.Load() {
+		if err := l.syncNames(); err != nil {
 			return err
 		}
 	}

@@ -46,6 +46,10 @@ func (f *flusher) sync(l *Log) {
 		f.finish(l, ErrClosed)
 		return
 	}
+	if f.dir.manager.opts.NoBackground {
+		f.step()
+		return
+	}
 	f.signal()
 }
 

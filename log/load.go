@@ -28,6 +28,8 @@ type logLoad struct {
 	epochs    *LeaderEpochCache
 	hasEpochs bool
 	recovered bool // segments were checked or changed
+
+	overlapped bool // the segment checked last reached into the next one
 }
 
 // run finds out what there is in the directory, repairs what a crash or a compaction cut
@@ -267,12 +269,16 @@ func (r *logLoad) recoverSegments() (int64, error) {
 			}
 			l.manager.opts.Logger.Warn("Found a corrupt segment although the shutdown was clean, checking it", "partition", l.partition, "baseOffset", s.baseOffset, "err", err)
 		}
-		next, cut, err := r.recoverSegment(s)
+		limit := int64(1<<63 - 1)
+		if !last {
+			limit = r.segments[i+1].baseOffset
+		}
+		next, cut, err := r.recoverSegment(s, limit)
 		if err != nil {
 			return 0, err
 		}
 		end = next
-		if cut > 0 && !last {
+		if cut > 0 && !last && !r.overlapped {
 			l.manager.opts.Logger.Warn("Corruption found in log segment, the segments after it are dropped",
 				"partition", l.partition, "baseOffset", s.baseOffset, "offset", next, "segments", len(r.segments)-i-1)
 			if err := r.drop(r.segments[i+1:]); err != nil {
@@ -305,9 +311,9 @@ func (r *logLoad) mustRecover(i int) bool {
 // trusts says whether the note tells that the segment was complete.
 func (r *logLoad) trusts(s *segment) bool { return r.note != nil && s.baseOffset < r.note.base }
 
-func (r *logLoad) recoverSegment(s *segment) (next, cut int64, err error) {
+func (r *logLoad) recoverSegment(s *segment, limit int64) (next, cut int64, err error) {
 	r.recovered = true
-	rec := segmentRecovery{log: r.log, segment: s, dir: r.dir, trustedOffset: r.recoveryPoint}
+	rec := segmentRecovery{log: r.log, segment: s, dir: r.dir, trustedOffset: r.recoveryPoint, limit: limit}
 	switch {
 	case r.note == nil:
 	case s.baseOffset < r.note.base:
@@ -316,6 +322,7 @@ func (r *logLoad) recoverSegment(s *segment) (next, cut int64, err error) {
 		rec.trustedPos = r.note.size
 	}
 	next, cut, err = rec.run(r.epochs)
+	r.overlapped = rec.overlapped
 	if err != nil {
 		return 0, 0, fmt.Errorf("recover segment %d: %w", s.baseOffset, err)
 	}

@@ -106,6 +106,8 @@ type Log struct {
 	truncations    atomic.Uint32 // counts the times that something readable was cut off
 	truncating     atomic.Bool   // while something is being cut off: not to be noted as progress
 	producersSeen  atomic.Bool   // a producer id has been appended, or was known at the start
+	namesChanged   atomic.Bool   // files were removed that a power cut must not bring back
+	created        atomic.Bool   // the directory is known to be on the disk
 	closed         atomic.Bool
 	dirty          atomic.Bool // on its directory's list of logs with news for the next progress note
 	topicID        [2]atomic.Uint64

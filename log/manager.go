@@ -480,6 +480,9 @@ func (m *Manager) Create(tp protocol.TopicPartition, topicID protocol.UUID, cfg 
 	if cfg != nil {
 		l.SetConfig(cfg)
 	}
+	if err := d.forgetDeleted(tp); err != nil {
+		return nil, err
+	}
 	if err := m.createDir(l, topicID); err != nil {
 		return nil, err
 	}
@@ -576,6 +579,7 @@ func suffixedName(tp protocol.TopicPartition, suffix string) string {
 func (m *Manager) retire(l *Log, suffix string) error {
 	loc := l.location.Load()
 	loc.dir.logCount.Add(-1)
+	loc.dir.noteDeleted(l.partition)
 	l.mu.Lock()
 	err := l.retireLocked(suffix)
 	l.mu.Unlock()

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,11 @@ type segmentRecovery struct {
 	// not computed again.
 	trustedOffset int64 // the recovery point
 	trustedPos    int64 // place in the file
+
+	// The base offset of the next segment, or the largest there is. What lies in this one
+	// from there on had been cut off before the next one was begun.
+	limit      int64
+	overlapped bool // there was such
 
 	buf []byte // a whole batch
 }
@@ -52,7 +58,9 @@ func (r *segmentRecovery) run(epochs *LeaderEpochCache) (nextOffset, cut int64, 
 		return 0, 0, err
 	}
 	if end < size {
-		if err := o.file.f.Truncate(end); err != nil {
+		// It must not come back: nobody will sync this segment again if the next batch
+		// begins another.
+		if err := cmp.Or(o.file.f.Truncate(end), o.file.f.Sync()); err != nil {
 			return 0, 0, err
 		}
 		s.size.Store(end)
@@ -185,6 +193,9 @@ func (r *segmentRecovery) check(o *openSegment, h *batchHeader, lastOffset int64
 		return unsound(fmt.Errorf("%w: offset %d after %d", protocol.ErrBatchLength, h.lastOffset, lastOffset))
 	case !r.segment.fits(h.lastOffset):
 		return unsound(fmt.Errorf("%w: offset %d in a segment that begins at %d", protocol.ErrBatchLength, h.lastOffset, r.segment.baseOffset))
+	case h.lastOffset >= r.limit:
+		r.overlapped = true
+		return unsound(fmt.Errorf("%w: offset %d, but the next segment begins at %d", protocol.ErrBatchLength, h.lastOffset, r.limit))
 	case h.end() <= r.trustedPos || h.lastOffset < r.trustedOffset:
 		return nil
 	}

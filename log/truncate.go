@@ -63,14 +63,14 @@ func (l *Log) truncateLocked(offset int64) error {
 	if err != nil {
 		return err
 	}
-	// What a crash would leave must not be trusted beyond here.
-	l.truncating.Store(true)
-	defer l.truncating.Store(false)
-	if err := l.location.Load().dir.progress.forget(l); err != nil {
-		return err
-	}
 	keep := segments.floor(offset) + 1
 	removed, kept := segments[keep:], segments[:keep:keep]
+	l.truncating.Store(true)
+	defer l.truncating.Store(false)
+	// The segment that is cut must be synced again, as a whole.
+	if err := l.distrust(kept.active().baseOffset); err != nil {
+		return err
+	}
 	pos, err := l.positionOf(kept.active(), offset, kept.active().size.Load(), -1)
 	if err != nil {
 		return err
@@ -85,8 +85,6 @@ func (l *Log) truncateLocked(offset int64) error {
 	if err := l.cutSegmentLocked(kept.active(), offset, pos); err != nil {
 		return err
 	}
-	l.recoveryPoint.Store(min(l.recoveryPoint.Load(), offset))
-	l.durableOffset.Store(min(l.durableOffset.Load(), offset))
 	l.logStartOffset.Store(min(l.logStartOffset.Load(), offset))
 	l.epochs.Load().TruncateFromEnd(offset)
 	if err := l.deleteSegmentsLocked(removed, producers, "log truncation"); err != nil {
@@ -101,6 +99,26 @@ func (l *Log) truncateLocked(offset int64) error {
 	l.setHighWatermarkLocked(l.highWatermark.Load())
 	l.manager.opts.Logger.Info("Truncated log", "partition", l.partition, "offset", offset)
 	return nil
+}
+
+// distrust takes back, on the disk, what has been said of the log above offset, before
+// that is cut off and other batches come in its place: a start after a crash would
+// believe that they were synced or whole.
+func (l *Log) distrust(offset int64) error {
+	dir := l.location.Load().dir
+	if err := dir.progress.forget(l); err != nil {
+		return err
+	}
+	l.namesChanged.Store(true)
+	l.durableOffset.Store(min(l.durableOffset.Load(), offset))
+	if offset >= l.recoveryPoint.Load() {
+		return nil
+	}
+	l.recoveryPoint.Store(offset)
+	if l.IsFuture() {
+		return nil
+	}
+	return l.manager.checkpointRecoveryPoints(dir)
 }
 
 // cutSegmentLocked cuts the files of a segment at pos, where the batch begins that holds
@@ -207,7 +225,7 @@ func (l *Log) truncateFullyLocked(offset int64) error {
 	}
 	l.truncating.Store(true)
 	defer l.truncating.Store(false)
-	if err := l.location.Load().dir.progress.forget(l); err != nil {
+	if err := l.distrust(offset); err != nil {
 		return err
 	}
 	segments := *l.segments.Load()
@@ -223,8 +241,6 @@ func (l *Log) truncateFullyLocked(offset int64) error {
 	l.segments.Store(&segmentList{s})
 	l.logEndOffset.Store(offset)
 	l.endVersion.Add(1)
-	l.recoveryPoint.Store(min(l.recoveryPoint.Load(), offset))
-	l.durableOffset.Store(min(l.durableOffset.Load(), offset))
 	l.logStartOffset.Store(offset)
 	epochs.Clear()
 	if err := producers.TruncateFullyAndStartAt(offset); err != nil {
