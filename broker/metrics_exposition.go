@@ -107,7 +107,7 @@ func (b *Broker) writeConnections(w *exposition.Writer) {
 	b.mu.Lock()
 	open := make([]int, len(b.listeners))
 	for i, l := range b.listeners {
-		open[i] = b.perListener[l]
+		open[i] = b.connections.open(l.name)
 	}
 	closing := b.closing
 	b.mu.Unlock()
