@@ -136,7 +136,7 @@ func (b *Broker) handleOffsetCommit(r *request) {
 // group and on each topic.
 func (b *Broker) handleOffsetFetch(r *request) {
 	req := r.msg.(*kmsg.OffsetFetchRequest)
-	if r.version == 0 {
+	if r.version == 0 && b.mayKnow(r, acl.Describe, acl.Group(req.Group)) {
 		// Clients of that time ask no coordinator first, which would have made the topic.
 		if err := b.ensureTopic(r.ctx(), group.OffsetsTopic); err != nil {
 			b.logger.Warn("cannot create the offsets topic", "err", err)

@@ -1,0 +1,257 @@
+package broker_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"syscall"
+	"testing"
+
+	"github.com/barnabas-broker/barnabas/broker/brokertest"
+	"github.com/barnabas-broker/barnabas/metadata"
+	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const authorizerOption = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
+// refusal is what a principal without ACLs gets from an API, by apis.md §6: a code that
+// some part of the answer must carry, and no part any other; or nothing, where names are
+// silently left out or nothing is asked.
+var refusals = map[int16]func(version int16) protocol.ErrorCode{
+	protocol.KeyProduce:                      always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyFetch:                        always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyListOffsets:                  always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyMetadata:                     always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyOffsetCommit:                 always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyOffsetFetch:                  always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyFindCoordinator:              always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyJoinGroup:                    always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyHeartbeat:                    always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyLeaveGroup:                   always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeySyncGroup:                    always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyDescribeGroups:               always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyListGroups:                   always(protocol.None),
+	protocol.KeySASLHandshake:                always(protocol.ErrIllegalSASLState),
+	protocol.KeyAPIVersions:                  always(protocol.None),
+	protocol.KeyCreateTopics:                 always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyDeleteTopics:                 always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyDeleteRecords:                always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyInitProducerID:               always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyOffsetForLeaderEpoch:         always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyDescribeACLs:                 always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyCreateACLs:                   always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDeleteACLs:                   always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDescribeConfigs:              always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyAlterConfigs:                 always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyAlterReplicaLogDirs:          always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDescribeLogDirs:              from(3, protocol.ErrClusterAuthorizationFailed),
+	protocol.KeySASLAuthenticate:             always(protocol.ErrIllegalSASLState),
+	protocol.KeyCreatePartitions:             always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyDeleteGroups:                 always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyElectLeaders:                 always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyIncrementalAlterConfigs:      always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyAlterPartitionReassignments:  always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyListPartitionReassignments:   always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyOffsetDelete:                 always(protocol.ErrGroupAuthorizationFailed),
+	protocol.KeyDescribeClientQuotas:         always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyAlterClientQuotas:            always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDescribeUserSCRAMCredentials: always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyAlterUserSCRAMCredentials:    always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyUpdateFeatures:               always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDescribeCluster:              always(protocol.None),
+	protocol.KeyDescribeProducers:            always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyGetTelemetrySubscriptions:    nil, // for everybody, and no two answers are alike
+	protocol.KeyPushTelemetry:                nil,
+	protocol.KeyListConfigResources:          always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyDescribeTopicPartitions:      always(protocol.ErrTopicAuthorizationFailed),
+}
+
+func always(code protocol.ErrorCode) func(int16) protocol.ErrorCode {
+	return func(int16) protocol.ErrorCode { return code }
+}
+
+func from(first int16, code protocol.ErrorCode) func(int16) protocol.ErrorCode {
+	return func(version int16) protocol.ErrorCode {
+		if version < first {
+			return protocol.None
+		}
+		return code
+	}
+}
+
+// Names of equal length, so that two answers can be compared byte for byte.
+const (
+	hiddenName  = "name-that-is-there"
+	missingName = "name-that-is-not-x"
+)
+
+func TestAPrincipalWithoutACLsIsRefusedByEveryAPIInEveryVersion(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	store := b.Broker().Store()
+	made, err := store.CreateTopics(t.Context(), metadata.CreateTopics{Topics: []metadata.NewTopic{{Name: hiddenName, Partitions: 1, ReplicationFactor: 1}}})
+	if err != nil || made[0].Err != nil {
+		t.Fatal(err, made)
+	}
+	versions := kmsg.NewPtrApiVersionsRequest()
+	for _, api := range dial(t, b).call(versions).(*kmsg.ApiVersionsResponse).ApiKeys {
+		want, known := refusals[api.ApiKey]
+		if !known {
+			t.Errorf("%s: the sweep does not know what a principal without ACLs gets", protocol.APIName(api.ApiKey))
+		}
+		if want == nil {
+			continue
+		}
+		for version := api.MinVersion; version <= api.MaxVersion; version++ {
+			t.Run(fmt.Sprintf("%s/v%d", protocol.APIName(api.ApiKey), version), func(t *testing.T) {
+				before := store.Image().Version()
+				hidden := sweepCall(t, b, sweepRequest(api.ApiKey, version, hiddenName))
+				missing := sweepCall(t, b, sweepRequest(api.ApiKey, version, missingName))
+				checkRefusal(t, hidden, want(version))
+				if after := store.Image().Version(); after != before {
+					t.Errorf("the metadata went from version %d to %d", before, after)
+				}
+				there := bytes.ReplaceAll(hidden.AppendTo(nil), []byte(hiddenName), []byte(missingName))
+				if !bytes.Equal(there, missing.AppendTo(nil)) {
+					t.Errorf("the answer tells what is there: %+v, and for what is not %+v", hidden, missing)
+				}
+			})
+		}
+	}
+}
+
+// A produce that nobody answers is refused by the end of its connection.
+func TestAProduceWithoutAcksThatIsNotAllowedClosesItsConnection(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	w := dial(t, b)
+	req := sweepRequest(protocol.KeyProduce, 9, missingName).(*kmsg.ProduceRequest)
+	req.Acks = 0
+	w.send(req)
+	if _, _, err := w.receive(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("got %v, want the end of the connection", err)
+	}
+}
+
+func sweepCall(t *testing.T, b *brokertest.Broker, req kmsg.Request) kmsg.Response {
+	t.Helper()
+	w := dial(t, b)
+	defer w.conn.Close()
+	return w.call(req)
+}
+
+// sweepRequest is a request that names something in every field that can.
+func sweepRequest(key, version int16, name string) kmsg.Request {
+	req := kmsg.RequestForKey(key)
+	req.SetVersion(version)
+	fillNames(reflect.ValueOf(req).Elem(), name)
+	switch r := req.(type) {
+	case *kmsg.ProduceRequest:
+		r.TransactionID, r.Acks = nil, -1
+	case *kmsg.FetchRequest:
+		r.ReplicaID, r.ReplicaState.ID, r.SessionEpoch, r.ForgottenTopics = -1, -1, -1, nil
+		if version >= 13 {
+			// Topics come by id there, and an unknown id is told before any check.
+			r.Version = 12
+		}
+	case *kmsg.MetadataRequest:
+		for i := range r.Topics {
+			r.Topics[i].TopicID = [16]byte{}
+		}
+	case *kmsg.InitProducerIDRequest:
+		r.TransactionalID = nil
+	case *kmsg.DescribeConfigsRequest:
+		r.Resources[0].ResourceType = kmsg.ConfigResourceTypeTopic
+	case *kmsg.AlterConfigsRequest:
+		r.Resources[0].ResourceType = kmsg.ConfigResourceTypeTopic
+	case *kmsg.IncrementalAlterConfigsRequest:
+		r.Resources[0].ResourceType = kmsg.ConfigResourceTypeTopic
+	case *kmsg.DescribeTopicPartitionsRequest:
+		r.Cursor = nil
+	case *kmsg.DescribeClientQuotasRequest:
+		r.Components = nil
+	case *kmsg.DescribeACLsRequest:
+		r.ResourceType, r.ResourcePatternType, r.Operation, r.PermissionType = 1, 1, 1, 1
+	case *kmsg.CreateACLsRequest:
+		c := &r.Creations[0]
+		c.ResourceType, c.ResourcePatternType, c.Operation, c.PermissionType = 2, 3, 3, 3
+	case *kmsg.DeleteACLsRequest:
+		f := &r.Filters[0]
+		f.ResourceType, f.ResourcePatternType, f.Operation, f.PermissionType = 1, 1, 1, 1
+	case *kmsg.ApiVersionsRequest:
+		r.ClientSoftwareName, r.ClientSoftwareVersion = "sweep", "1"
+	}
+	if p, ok := req.(*kmsg.ProduceRequest); ok && version >= 13 {
+		p.Version = 12
+	}
+	return req
+}
+
+// fillNames puts name into every string and one item into every list.
+func fillNames(v reflect.Value, name string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Type().Field(i).Name
+			if field != "Version" && field != "UnknownTags" && field != "MemberID" && field != "InstanceID" {
+				fillNames(v.Field(i), name)
+			}
+		}
+	case reflect.String:
+		v.SetString(name)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillNames(v.Elem(), name)
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			v.SetBytes([]byte{})
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		if d, ok := v.Index(0).Addr().Interface().(interface{ Default() }); ok {
+			d.Default()
+		}
+		fillNames(v.Index(0), name)
+	}
+}
+
+// checkRefusal wants want somewhere among the error codes of an answer, and nothing else
+// there but success; with want None it wants an answer without names.
+func checkRefusal(t *testing.T, resp kmsg.Response, want protocol.ErrorCode) {
+	t.Helper()
+	seen := map[protocol.ErrorCode]int{}
+	errorCodes(reflect.ValueOf(resp).Elem(), seen)
+	for code, count := range seen {
+		if code != want && code != protocol.None {
+			t.Errorf("%d parts of the answer carry %v, want %v: %+v", count, code, want, resp)
+		}
+	}
+	if want != protocol.None && seen[want] == 0 {
+		t.Errorf("no part of the answer carries %v: %+v", want, resp)
+	}
+	if bytes.Contains(resp.AppendTo(nil), []byte(hiddenName)) && want == protocol.None {
+		t.Errorf("the answer names what the principal may not know: %+v", resp)
+	}
+}
+
+func errorCodes(v reflect.Value, seen map[protocol.ErrorCode]int) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).Name == "ErrorCode" {
+				seen[protocol.ErrorCode(v.Field(i).Int())]++
+				continue
+			}
+			errorCodes(v.Field(i), seen)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			errorCodes(v.Index(i), seen)
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			errorCodes(v.Elem(), seen)
+		}
+	}
+}
