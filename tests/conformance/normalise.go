@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,9 @@ func (s *symbols) value(key int16, field string, v any) any {
 		for _, x := range v {
 			out = append(out, s.value(key, field, x))
 		}
+		if by := hashOrdered[place{key, field}]; by != "" {
+			slices.SortStableFunc(out, func(a, b any) int { return strings.Compare(sortText(a, by), sortText(b, by)) })
+		}
 		return out
 	case wire.Records:
 		return s.value(key, field, wire.ReadRecords(v))
@@ -79,6 +83,33 @@ func (s *symbols) value(key int16, field string, v any) any {
 		return s.number(key, field, v)
 	}
 	return v
+}
+
+// place is a field of an answer, wherever it stands in it.
+type place struct {
+	key   int16
+	field string
+}
+
+// hashOrdered are the lists that Apache fills from a hash map, so that their order has no
+// meaning and changes with names and versions. They are sorted by a field, on both sides.
+var hashOrdered = map[place]string{
+	{3, "Topics"}:      "Name", // but see the scripts about order
+	{3, "Partitions"}:  "PartitionIndex",
+	{32, "Configs"}:    "Name",
+	{16, "Groups"}:     "GroupId",
+	{35, "Partitions"}: "PartitionIndex",
+	{35, "Topics"}:     "Name",
+	{48, "Entries"}:    "Entity",
+	{48, "Values"}:     "Key",
+}
+
+func sortText(v any, field string) string {
+	s, _ := v.(*wire.Struct)
+	if n, ok := s.Get(field).(int64); ok {
+		return fmt.Sprintf("%012d", n)
+	}
+	return wire.Text(s.Get(field))
 }
 
 func (s *symbols) text(key int16, field, v string) any {

@@ -258,7 +258,8 @@ func (c *Conn) silent(d time.Duration) {
 	case err != nil:
 		c.t.note(c.name+": waits", wire.Raw("closed"))
 	default:
-		c.t.note(c.name+": waits", wire.Raw(fmt.Sprintf("%d bytes came", len(frame))))
+		_ = frame
+		c.t.note(c.name+": waits", wire.Raw("an answer came"))
 	}
 }
 

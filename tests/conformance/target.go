@@ -129,3 +129,5 @@ func (c *rawConn) read(patience time.Duration) ([]byte, error) {
 }
 
 func (c *rawConn) close() { c.net.Close() }
+
+func lookup(key int16) *schema.API { return schema.Lookup(key) }

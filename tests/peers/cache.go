@@ -73,8 +73,7 @@ func findRoot() (string, error) {
 // the folder is made anew.
 func (c *Cache) install(name, key string, install func(dir string) error) (string, error) {
 	dir := filepath.Join(c.Dir, name)
-	mark := filepath.Join(dir, ".complete")
-	if done, err := os.ReadFile(mark); err == nil && string(done) == key {
+	if c.installed(name, key) {
 		return dir, nil
 	}
 	unlock, err := c.lock()
@@ -82,7 +81,7 @@ func (c *Cache) install(name, key string, install func(dir string) error) (strin
 		return "", err
 	}
 	defer unlock()
-	if done, err := os.ReadFile(mark); err == nil && string(done) == key {
+	if c.installed(name, key) {
 		return dir, nil
 	}
 	fmt.Fprintf(c.Log, "installing %s\n", name)
@@ -95,7 +94,15 @@ func (c *Cache) install(name, key string, install func(dir string) error) (strin
 	if err := install(dir); err != nil {
 		return "", fmt.Errorf("install %s: %w", name, err)
 	}
-	return dir, os.WriteFile(mark, []byte(key), 0o644)
+	return dir, os.WriteFile(filepath.Join(dir, completeMark), []byte(key), 0o644)
+}
+
+// completeMark is written last into a folder of the cache and holds its key.
+const completeMark = ".complete"
+
+func (c *Cache) installed(name, key string) bool {
+	done, err := os.ReadFile(filepath.Join(c.Dir, name, completeMark))
+	return err == nil && string(done) == key
 }
 
 func (c *Cache) lock() (unlock func(), err error) {

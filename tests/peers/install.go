@@ -33,10 +33,12 @@ func (c *Cache) maven(name, pom, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := c.install(name, key+" "+version, func(dir string) error {
-		if _, err := exec.LookPath("mvn"); err != nil {
-			return fmt.Errorf("mvn is not installed; install the package maven")
+	if !c.installed(name, key+" "+version) {
+		if err := c.needCommand("mvn", "maven"); err != nil {
+			return "", err
 		}
+	}
+	dir, err := c.install(name, key+" "+version, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), data, 0o644); err != nil {
 			return err
 		}
@@ -105,7 +107,13 @@ func (c *Cache) pip(name, key string, after func(dir string) error, packages ...
 	if err := c.needCommand("python3", "python3"); err != nil {
 		return "", err
 	}
-	return c.install(name, key+strings.Join(packages, " "), func(dir string) error {
+	key += strings.Join(packages, " ")
+	if !c.installed(name, key) && run("", "python3", "-m", "pip", "--version") != nil {
+		if err := c.needCommand("pip3", "python3-pip"); err != nil {
+			return "", err
+		}
+	}
+	return c.install(name, key, func(dir string) error {
 		args := append([]string{"-m", "pip", "install", "-q", "--no-warn-script-location", "--target", dir}, packages...)
 		if err := run("", "python3", args...); err != nil {
 			return err
@@ -164,10 +172,13 @@ func (c *Cache) KafkaJS() (string, error) {
 		return "", err
 	}
 	packages := []string{"kafkajs@" + kafkaJS, "kafkajs-snappy@1.1.0", "lz4js@0.2.0", "@bokuweb/zstd-wasm@0.0.27"}
-	return c.install("kafkajs-"+kafkaJS, strings.Join(packages, " "), func(dir string) error {
-		if _, err := exec.LookPath("npm"); err != nil {
-			return fmt.Errorf("npm is not installed; install the package npm")
+	name, key := "kafkajs-"+kafkaJS, strings.Join(packages, " ")
+	if !c.installed(name, key) {
+		if err := c.needCommand("npm", "npm"); err != nil {
+			return "", err
 		}
+	}
+	return c.install(name, key, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
 			return err
 		}
