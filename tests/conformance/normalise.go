@@ -109,7 +109,7 @@ func sortText(v any, field string) string {
 	if n, ok := s.Get(field).(int64); ok {
 		return fmt.Sprintf("%012d", n)
 	}
-	return wire.Text(s.Get(field))
+	return strings.Replace(wire.Text(s.Get(field)), `"barnabas.`, `~"barnabas.`, 1) // our own keys last
 }
 
 func (s *symbols) text(key int16, field, v string) any {
