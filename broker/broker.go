@@ -12,6 +12,8 @@ import (
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/broker/group"
+	"github.com/barnabas-broker/barnabas/broker/loggers"
+	"github.com/barnabas-broker/barnabas/broker/quota"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -29,6 +31,7 @@ type Options struct {
 	Authorizer acl.Authorizer       // the one that Config names
 	Version    string               // ours, as the log and metrics show it
 	Logger     *slog.Logger         // discards
+	Loggers    *loggers.Registry    // the levels of Logger and of those below it; a new one
 	OnConfig   func(*config.Config) // called when dynamic configuration changed; must not block
 }
 
@@ -47,6 +50,7 @@ type Broker struct {
 	groups      *group.Coordinator
 	authorizer  acl.Authorizer
 	acls        *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
+	quotas      *quota.Manager
 	apis        *apiIndex
 	table       []api
 	listeners   []*listener
@@ -99,12 +103,16 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Loggers == nil {
+		opts.Loggers = loggers.New(slog.LevelInfo)
+	}
 	b := &Broker{
-		opts: opts, logger: opts.Logger, store: opts.Store, logs: opts.Logs, authorizer: opts.Authorizer,
+		opts: opts, logger: opts.Loggers.Logger("broker", opts.Logger.Handler()), store: opts.Store, logs: opts.Logs, authorizer: opts.Authorizer,
 		conns:  map[*conn]struct{}{},
 		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
 	}
 	b.acls, _ = opts.Authorizer.(*acl.StandardAuthorizer)
+	b.quotas = newQuotas(opts.Config.Broker().Quota)
 	b.table = apiTable()
 	b.apis = newAPIIndex(b.table)
 	b.live.Store(opts.Config)
@@ -137,9 +145,10 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		}
 		b.listeners = append(b.listeners, bound)
 	}
-	b.groups = group.New(group.Options{Config: groupConfig(opts.Config.Broker()), Storage: offsetsStorage{b}, Logger: b.logger})
+	b.groups = group.New(group.Options{Config: groupConfig(opts.Config.Broker()), Storage: offsetsStorage{b},
+		Logger: opts.Loggers.Logger("group", opts.Logger.Handler())})
 	b.replicas = replication.NewManager(replication.Options{
-		BrokerID: opts.NodeID, Logs: opts.Logs, Logger: b.logger,
+		BrokerID: opts.NodeID, Logs: opts.Logs, Logger: opts.Loggers.Logger("replication", opts.Logger.Handler()),
 		ConfigOf: b.topicConfig, MinISROf: b.topicMinISR,
 	})
 	if err := b.register(ctx); err != nil {
@@ -148,9 +157,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	// Two subscribers, because coordinators act on what replication has put in place.
 	b.cancelWatch = b.store.Subscribe(b.applyToReplicas)
 	b.cancelWatch2 = b.store.Subscribe(b.applyToCoordinators)
-	if b.acls != nil {
-		b.cancelWatch3 = b.store.Subscribe(b.applyToAuthorizer)
-	}
+	b.cancelWatch3 = b.store.Subscribe(b.applyToSecurity)
 	if err := b.groups.WaitLoaded(ctx); err != nil {
 		return nil, fmt.Errorf("load the group coordinator: %w", err)
 	}

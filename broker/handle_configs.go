@@ -38,9 +38,8 @@ func (b *Broker) handleDescribeConfigs(r *request) {
 			if out.ErrorMessage == nil {
 				out.ErrorMessage = defaultMessage(codeOf(err))
 			}
-		} else if r.version < 4 {
+		} else {
 			out.ErrorMessage = new(string)
-			out.ErrorMessage = nil
 		}
 		for _, e := range entries {
 			out.Configs = append(out.Configs, configEntry(e, req))
@@ -81,9 +80,9 @@ func (b *Broker) describeConfig(r *request, image *metadata.Image, t metadata.Re
 			return nil, protocol.Errorf(protocol.ErrInvalidRequest, "Broker id must not be empty")
 		}
 		if err := b.isThisBroker(name); err != nil {
-			return nil, err
+			return nil, withoutBlankName(err)
 		}
-		return nil, nil
+		return b.describeLoggers(keys), nil
 	case metadata.ClientMetricsResource:
 		if name == "" {
 			return nil, protocol.Errorf(protocol.ErrInvalidRequest, "Client metrics subscription name must not be empty")
@@ -143,7 +142,6 @@ func (b *Broker) alterRefusal(r *request, image *metadata.Image, t metadata.Reso
 		if r.key == protocol.KeyAlterConfigs {
 			return protocol.Errorf(protocol.ErrInvalidRequest, "Unexpected resource type BROKER_LOGGER.")
 		}
-		return protocol.Errorf(protocol.ErrInvalidRequest, "This broker has no loggers to set one by one; see barnabas.log.level.")
 	case metadata.TopicResource:
 		if image.Topic(name) == nil && metadata.InvalidTopicName(name) == "" {
 			return protocol.Errorf(protocol.ErrUnknownTopicOrPartition, "The topic '%s' does not exist.", name)
@@ -171,6 +169,10 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 		res := metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}
 		if err := b.alterRefusal(r, image, res.Type, res.Name); err != nil {
 			add(res, err)
+			continue
+		}
+		if res.Type == metadata.BrokerLoggerResource {
+			add(res, b.alterLoggers(res.Name, asked.Configs, req.ValidateOnly))
 			continue
 		}
 		a := metadata.ConfigAlteration{Resource: res}

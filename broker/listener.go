@@ -29,9 +29,6 @@ type listener struct {
 	advertisedPort int
 }
 
-// defaultBacklog is Kafka's default of socket.listen.backlog.size.
-const defaultBacklog = 50
-
 // listen binds the socket of a configured listener.
 func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, error) {
 	network := &net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -47,9 +44,9 @@ func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, er
 	}
 	// The system's own largest backlog is Go's default, so that no burst is turned away;
 	// a number that somebody chose is kept to.
-	if n := b.config().Broker().Network.SocketListenBacklogSize; n != defaultBacklog {
+	if c := b.config(); c.IsSet("socket.listen.backlog.size") {
 		if raw, err := nl.(*net.TCPListener).SyscallConn(); err == nil {
-			raw.Control(func(fd uintptr) { unix.Listen(int(fd), n) })
+			raw.Control(func(fd uintptr) { unix.Listen(int(fd), c.Broker().Network.SocketListenBacklogSize) })
 		}
 	}
 	l := &listener{b: b, name: cfg.Name, cfg: cfg, net: nl, port: nl.Addr().(*net.TCPAddr).Port}

@@ -8,26 +8,38 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/barnabas-broker/barnabas/broker/loggers"
 )
 
 // newLogHandler returns slog's JSON handler, or one that writes the lines of Kafka's
 // log4j pattern:
 //
-//	[2026-01-02 15:04:05,000] INFO message key=value ... (barnabas)
-func newLogHandler(w io.Writer, format, level string) slog.Handler {
-	var least slog.Level
-	switch strings.ToUpper(level) {
-	case "ERROR":
-		least = slog.LevelError
-	case "WARN":
-		least = slog.LevelWarn
-	case "DEBUG":
-		least = slog.LevelDebug
-	}
+//	[2026-01-02 15:04:05,000] INFO message key=value ... (logger)
+//
+// It lets every level pass: the registry of loggers is what filters.
+func newLogHandler(w io.Writer, format string) slog.Handler {
 	if format == "json" {
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: loggers.LevelTrace, ReplaceAttr: kafkaLevel})
 	}
-	return &kafkaHandler{out: &lockedWriter{w: w}, least: least}
+	return &kafkaHandler{out: &lockedWriter{w: w}, name: "barnabas"}
+}
+
+// kafkaLevel names levels as Kafka does.
+func kafkaLevel(groups []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && a.Key == slog.LevelKey && len(groups) == 0 {
+		a.Value = slog.StringValue(loggers.LevelName(level))
+	}
+	return a
+}
+
+// rootLevel reads barnabas.log.level.
+func rootLevel(name string) slog.Level {
+	level, ok := loggers.ParseLevel(strings.ToUpper(name))
+	if !ok {
+		return slog.LevelInfo
+	}
+	return level
 }
 
 type lockedWriter struct {
@@ -38,19 +50,19 @@ type lockedWriter struct {
 // kafkaHandler writes one line per record, in one write.
 type kafkaHandler struct {
 	out   *lockedWriter
-	least slog.Level
+	name  string // of the logger
 	attrs string // " key=value" of WithAttrs
 	group string // "group." of WithGroup
 }
 
-func (h *kafkaHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
+func (h *kafkaHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h *kafkaHandler) Handle(_ context.Context, r slog.Record) error {
 	b := make([]byte, 0, 256)
 	b = append(b, '[')
 	b = r.Time.AppendFormat(b, "2006-01-02 15:04:05,000")
 	b = append(b, "] "...)
-	b = append(b, r.Level.String()...)
+	b = append(b, loggers.LevelName(r.Level)...)
 	b = append(b, ' ')
 	b = append(b, r.Message...)
 	b = append(b, h.attrs...)
@@ -58,7 +70,9 @@ func (h *kafkaHandler) Handle(_ context.Context, r slog.Record) error {
 		b = appendAttr(b, h.group, a)
 		return true
 	})
-	b = append(b, " (barnabas)\n"...)
+	b = append(b, " ("...)
+	b = append(b, h.name...)
+	b = append(b, ")\n"...)
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	_, err := h.out.w.Write(b)
@@ -69,6 +83,10 @@ func (h *kafkaHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	next := *h
 	var b []byte
 	for _, a := range attrs {
+		if a.Key == loggers.NameKey && h.group == "" {
+			next.name = a.Value.String()
+			continue
+		}
 		b = appendAttr(b, h.group, a)
 	}
 	next.attrs += string(b)

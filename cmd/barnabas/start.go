@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/broker/loggers"
 	"github.com/barnabas-broker/barnabas/cmd/barnabas/server"
 )
 
@@ -34,14 +35,15 @@ func start(args []string, stdout, stderr io.Writer) int {
 		explainConfigError(stderr, err)
 		return 1
 	}
-	logger := slog.New(newLogHandler(stdout, c.Broker().LogFormat, c.Broker().LogLevel))
+	registry := loggers.New(rootLevel(c.Broker().LogLevel))
+	logger := registry.Logger(loggers.Root, newLogHandler(stdout, c.Broker().LogFormat))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv("GOGC") == "" {
 		// The live heap is small; fewer cycles cost little memory.
 		debug.SetGCPercent(200)
 	}
-	if err := serve(ctx, c, logger); err != nil {
+	if err := serve(ctx, c, logger, registry); err != nil {
 		logger.Error("Exiting Kafka due to fatal exception", "err", err)
 		fmt.Fprintln(stderr, "barnabas:", err)
 		return 1
@@ -86,7 +88,7 @@ func explainConfigError(stderr io.Writer, err error) {
 }
 
 // serve runs a broker until ctx ends.
-func serve(ctx context.Context, c *config.Config, logger *slog.Logger) error {
+func serve(ctx context.Context, c *config.Config, logger *slog.Logger, registry *loggers.Registry) error {
 	began := time.Now()
 	for _, note := range server.Notes(c) {
 		if note.Warn() {
@@ -103,7 +105,7 @@ func serve(ctx context.Context, c *config.Config, logger *slog.Logger) error {
 	if port != nil {
 		defer port.Close()
 	}
-	s, err := server.Open(ctx, server.Options{Config: c, Version: versionString(), Logger: logger})
+	s, err := server.Open(ctx, server.Options{Config: c, Version: versionString(), Logger: logger, Loggers: registry})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/broker/loggers"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
@@ -29,6 +30,9 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Logger  *slog.Logger // discards
+	// Loggers are the levels of Logger and of the rooms' own; a new one. Logger then lets
+	// everything pass, or is its root.
+	Loggers *loggers.Registry
 }
 
 // Server is a running broker with everything under it.
@@ -47,6 +51,10 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Loggers == nil {
+		opts.Loggers = loggers.New(slog.LevelInfo)
+	}
+	named := func(name string) *slog.Logger { return opts.Loggers.Logger(name, opts.Logger.Handler()) }
 	c, b := opts.Config, opts.Config.Broker()
 	for _, dir := range append([]string{b.MetadataLogDir}, b.LogDirs...) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -61,9 +69,9 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 		}
 	}()
 	s.logs, err = log.OpenManager(ctx, log.ManagerOptions{
-		Dirs: b.LogDirs, NodeID: nodeID(b), Config: c.Topic(nil), Logger: opts.Logger,
+		Dirs: b.LogDirs, NodeID: nodeID(b), Config: c.Topic(nil), Logger: named("log"),
 		ProducerState:           s.producerState,
-		Cleaner:                 cleanerOptions(b, opts.Logger),
+		Cleaner:                 cleanerOptions(b, named("log.cleaner")),
 		RetentionInterval:       b.Log.RetentionCheckInterval,
 		FlushCheckInterval:      b.Log.FlushSchedulerInterval,
 		CheckpointInterval:      b.Log.FlushOffsetCheckpointInterval,
@@ -95,7 +103,7 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 		},
 		RebalanceInterval: b.Replication.LeaderImbalanceCheckInterval,
 		NoRebalance:       !b.Replication.AutoLeaderRebalanceEnable,
-		Logger:            opts.Logger,
+		Logger:            named("raftstore"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the metadata store: %w", err)
@@ -106,7 +114,7 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	s.broker, err = broker.Start(ctx, broker.Options{
 		NodeID: s.logs.NodeID(), HostName: host, Config: c, Logs: s.logs, Store: s.store,
-		Version: opts.Version, Logger: opts.Logger, OnConfig: s.configure,
+		Version: opts.Version, Logger: opts.Logger, Loggers: opts.Loggers, OnConfig: s.configure,
 	})
 	if err != nil {
 		return nil, err
