@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/quota"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -115,6 +116,9 @@ func (f *fetch) prepare() {
 	f.maxBytes = int64(f.req.MaxBytes)
 	if !f.replica {
 		f.maxBytes = min(f.maxBytes, int64(f.b.config().Broker().Network.FetchMaxBytes))
+		if most, ok := f.r.conn.usage.Most(f.b.quotas, f.r.session.principal.Name, f.r.clientID, f.r.received); ok {
+			f.maxBytes = min(f.maxBytes, most)
+		}
 	}
 	f.minBytes = min(int64(f.req.MinBytes), f.maxBytes)
 	f.upTo = log.UpToHighWatermark
@@ -264,6 +268,9 @@ func (f *fetch) lookLocked() bool {
 		if f.park() {
 			break
 		}
+		// By their positions there are bytes enough, though a read gives fewer: it ends
+		// with a whole batch, or with its segment. More time would not change that.
+		f.late = true
 	}
 	return false
 }
@@ -527,7 +534,11 @@ func (f *fetch) available() int64 {
 			continue
 		}
 		if l, err := hosted.Log(); err == nil {
-			sum += min(l.BytesFrom(p.fetchOffset, f.upTo), int64(p.partitionMaxBytes))
+			size := l.BytesFrom(p.fetchOffset, f.upTo)
+			if size == log.EnoughBytes {
+				return size
+			}
+			sum += min(size, int64(p.partitionMaxBytes))
 		}
 	}
 	return sum
@@ -545,6 +556,10 @@ func (f *fetch) expire(waiter *replication.Waiter) {
 func (f *fetch) answer() {
 	if f.waiter != nil {
 		f.b.timers.stop(&f.expired)
+	}
+	if f.overQuota() {
+		f.answerNothingYet()
+		return
 	}
 	if f.session != nil {
 		f.session.mu.Lock()
@@ -571,6 +586,30 @@ func (f *fetch) answer() {
 	f.encode()
 }
 
+// overQuota charges the answer to the client's quota. If the client has to wait, nothing
+// is charged, and the answer must carry nothing.
+func (f *fetch) overQuota() bool {
+	if f.replica || !f.b.quotas.Limits().Any(quota.Fetch) {
+		return false
+	}
+	size := 32
+	for i := range f.results {
+		size += max(0, f.results[i].out.RecordsSize) + 48
+	}
+	f.r.wait(f.r.conn.usage.Take(f.b.quotas, quota.Fetch, f.r.session.principal.Name, f.r.clientID, float64(size), time.Now()))
+	return f.r.throttle > 0
+}
+
+// answerNothingYet answers a fetch over its quota without partitions. What a session has
+// to tell stays to be told; a full fetch gets no session.
+func (f *fetch) answerNothingYet() {
+	f.dropRegions()
+	if f.session != nil && !f.full {
+		f.resp.SessionID = f.session.id
+	}
+	f.encode()
+}
+
 // answerPartition puts the i-th partition into the answer, if it has to be there. It
 // returns the size of its records.
 func (f *fetch) answerPartition(i int) int64 {
@@ -590,6 +629,7 @@ func (f *fetch) answerPartition(i int) int64 {
 // encode encodes the response and sends it.
 func (f *fetch) encode() {
 	r := f.r
+	f.resp.ThrottleMs = r.throttleMs()
 	encoded, gaps, err := f.resp.AppendFrame(r.encoded[:0], f.gaps[:0], r.version, r.corrID)
 	if err != nil {
 		f.dropRegions()

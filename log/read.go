@@ -257,7 +257,9 @@ func collectAborted(segments segmentList, first, end int64) ([]AbortedTxn, error
 
 // BytesFrom is how many bytes a read from offset up to the limit could find in all. It is
 // what decides whether a waiting fetch may be answered, and costs nothing while offset is
-// at the limit. If that cannot be told, because a read would fail, it is very large.
+// at the limit. It is [EnoughBytes] if the first records lie in a segment before that of
+// the limit: a read ends where its segment ends, so waiting would not make it more. It is
+// that too if the bytes cannot be told, because a read would fail.
 func (l *Log) BytesFrom(offset int64, upTo UpTo) int64 {
 	for {
 		seen := l.seen()
@@ -266,10 +268,13 @@ func (l *Log) BytesFrom(offset int64, upTo UpTo) int64 {
 			return n
 		}
 		if !l.changedSince(seen, err) {
-			return math.MaxInt64
+			return EnoughBytes
 		}
 	}
 }
+
+// EnoughBytes is what [Log.BytesFrom] says where nothing is to be waited for.
+const EnoughBytes = math.MaxInt64
 
 func (l *Log) bytesFrom(offset int64, upTo UpTo) (int64, error) {
 	segments, end, activeSize := l.end()
@@ -308,6 +313,9 @@ func (l *Log) bytesFrom(offset int64, upTo UpTo) (int64, error) {
 				return 0, err
 			}
 			size -= min(pos, size)
+		}
+		if i < last && size > 0 {
+			return EnoughBytes, nil
 		}
 		n += size
 	}
