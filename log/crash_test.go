@@ -18,7 +18,7 @@ var crashSeed = flag.Uint64("crash.seed", 0, "run only this history of the crash
 // random operation on the disk, starts again, and so on with what is left. A failure
 // prints its seed.
 func TestNoPowerCutLosesWhatWasSynced(t *testing.T) {
-	seeds := 150
+	seeds := 100
 	if testing.Short() {
 		seeds = 20
 	}
@@ -113,6 +113,7 @@ func (h *crashHistory) check() {
 	if h.powerCut && l.LogEndOffset() < h.durable || !h.powerCut && l.LogEndOffset() < h.end {
 		h.fail("log ends at %d; %d was synced, %d appended", l.LogEndOffset(), h.durable, h.end)
 	}
+	found := make(map[int64][]byte)
 	for next := l.LogStartOffset(); next < l.LogEndOffset(); {
 		data, err := l.Read(next, 1+h.r.IntN(3000), UpToLogEnd, true)
 		if err != nil {
@@ -136,7 +137,7 @@ func (h *crashHistory) check() {
 			if want := h.batches[r.BaseOffset]; !bytes.Equal(got, want) && (!h.powerCut || r.BaseOffset < h.durable) {
 				h.fail("batch at %d is not the one that was appended: %.100x, want %.100x", r.BaseOffset, got, want)
 			}
-			h.batches[r.BaseOffset] = bytes.Clone(got)
+			found[r.BaseOffset] = bytes.Clone(got)
 			b = b[r.Size():]
 		}
 		next = data.NextOffset
@@ -144,12 +145,7 @@ func (h *crashHistory) check() {
 	if l.LatestEpoch() < 0 && l.LogEndOffset() > l.LogStartOffset() {
 		h.fail("the leader epoch was lost")
 	}
-	h.end = l.LogEndOffset()
-	for base := range h.batches {
-		if base >= h.end {
-			delete(h.batches, base)
-		}
-	}
+	h.end, h.batches = l.LogEndOffset(), found
 	h.durable = min(h.durable, h.end)
 }
 
@@ -187,7 +183,7 @@ func (h *crashHistory) step() {
 			h.end = min(h.end, to)
 			var cut bool
 			if cut, err = l.TruncateTo(to); cut || err != nil {
-				h.dropFrom(to)
+				h.dropFrom(to, err == nil)
 			}
 		}
 	case 5:
@@ -216,16 +212,23 @@ func (h *crashHistory) step() {
 	}
 }
 
-// dropFrom forgets the batches that a truncation to offset removed or, if it failed in
-// the middle, may have removed.
-func (h *crashHistory) dropFrom(offset int64) {
-	for base := range h.batches {
-		r, err := protocol.ParseRecordBatch(h.batches[base])
+// dropFrom notes that a truncation to offset removed batches or, if it failed in the
+// middle, may have removed them.
+func (h *crashHistory) dropFrom(offset int64, done bool) {
+	end := int64(0)
+	for _, b := range h.batches {
+		r, err := protocol.ParseRecordBatch(b)
 		if err != nil {
 			h.fail("%v", err)
 		}
-		if r.LastOffset() >= offset {
-			h.end, h.durable = min(h.end, base), min(h.durable, base)
+		if r.LastOffset() < offset {
+			end = max(end, r.NextOffset())
+		}
+	}
+	h.end, h.durable = min(h.end, end), min(h.durable, end)
+	for base := range h.batches {
+		if done && base >= end {
+			delete(h.batches, base)
 		}
 	}
 }
