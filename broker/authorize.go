@@ -27,9 +27,10 @@ func newAuthorizer(c config.Authorization) (acl.Authorizer, error) {
 		DryRun: c.DryRun, Groups: groups}), nil
 }
 
-// applyToAuthorizer follows the ACLs of the metadata.
-func (b *Broker) applyToAuthorizer(d *metadata.Delta, image *metadata.Image) {
-	if len(d.ACLsAdded)+len(d.ACLsRemoved) == 0 {
+// applyToSecurity follows the ACLs and the quotas of the metadata.
+func (b *Broker) applyToSecurity(d *metadata.Delta, image *metadata.Image) {
+	b.applyToQuotas(d, image)
+	if b.acls == nil || len(d.ACLsAdded)+len(d.ACLsRemoved) == 0 {
 		return
 	}
 	bindings := func(acls []*metadata.ACL) []acl.Binding {

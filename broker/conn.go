@@ -16,6 +16,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/broker/quota"
 )
 
 const (
@@ -47,6 +48,8 @@ type conn struct {
 	id       uint64
 
 	session    atomic.Pointer[session]
+	usage      quota.Client // what it uses of its quotas
+	mutedUntil atomic.Int64 // end of a quota's silence, in Unix nanoseconds
 	decisions  acl.Cache    // what its principal may do
 	lastActive atomic.Int64 // broker's coarse clock, seconds; for connections.max.idle.ms
 
@@ -138,6 +141,11 @@ func (c *conn) readLoop() error {
 			}
 			if frame == nil {
 				break
+			}
+			if c.mutedUntil.Load() != 0 {
+				if err := c.waitMuted(); err != nil {
+					return err
+				}
 			}
 			if err := c.b.begin(c, frame); err != nil {
 				c.flush()

@@ -39,7 +39,9 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 		return err
 	}
 	b.metrics.began(r)
+	began := r.received
 	a.handle(b, r)
+	c.useTime(began)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/quota"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -47,6 +48,7 @@ func (b *Broker) handleProduce(r *request) {
 		r.hangUp(err.Error())
 		return
 	}
+	r.use(quota.Produce, float64(len(r.body)))
 	p.begin()
 }
 
@@ -225,6 +227,7 @@ func refusedByLog(err error) bool {
 // answer sends the response. Nothing of the request may be under way.
 func (p *produce) answer() {
 	r := p.r
+	p.resp.ThrottleMs = r.throttleMs()
 	r.encoded = p.resp.AppendFrame(r.encoded[:0], r.version, r.corrID)
 	p.release()
 	r.replyEncoded()
@@ -234,6 +237,7 @@ func (p *produce) answer() {
 // only way to tell.
 func (p *produce) answerNothing() {
 	r, failed := p.r, p.failed
+	r.throttleMs()
 	p.release()
 	if failed {
 		r.hangUp("a produce request with acks=0 failed")
@@ -300,6 +304,7 @@ func (p *produce) expire() {
 // partition that was late may still call done.
 func (p *produce) sendWaited() {
 	r := p.r
+	p.resp.ThrottleMs = r.throttleMs()
 	r.encoded = p.resp.AppendFrame(r.encoded[:0], r.version, r.corrID)
 	r.replyEncoded()
 }

@@ -41,7 +41,12 @@ func (b *Broker) handleCreateTopics(r *request) {
 		case !onCluster && !b.authorize(r, acl.Create, acl.Topic(t.Topic)):
 			refuse(protocol.ErrTopicAuthorizationFailed, "Authorization failed.")
 		default:
-			c.Topics = append(c.Topics, newTopicOf(t))
+			n := newTopicOf(t)
+			if err := b.mutateBy(r, strictCreateTopics, req.ValidateOnly, b.partitionsOf(&n)); err != nil {
+				refuse(codeOf(err), *messageOf(err))
+				continue
+			}
+			c.Topics = append(c.Topics, n)
 		}
 	}
 	ctx, cancel := b.withTimeout(r, req.TimeoutMillis)
@@ -82,7 +87,6 @@ func (b *Broker) createdTopic(r *request, res *metadata.CreateTopicResult) kmsg.
 	out := newCreatedTopic(res.Name)
 	if res.Err != nil {
 		out.ErrorCode, out.ErrorMessage = r.errorCode(res.Err), messageOf(res.Err)
-		out.Configs = nil
 		return out
 	}
 	out.TopicID = res.ID
@@ -114,7 +118,7 @@ func (b *Broker) handleDeleteTopics(r *request) {
 		out := kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID, out.ErrorCode = name, id, r.errorCode(err)
 		out.ErrorMessage = messageOf(err)
-		if code := codeOf(err); out.ErrorMessage == nil && code != protocol.None && r.version >= 5 {
+		if code := codeOf(err); out.ErrorMessage == nil && code != protocol.None && code != protocol.ErrRequestTimedOut && r.version >= 5 {
 			out.ErrorMessage = defaultMessage(code)
 		}
 		resp.Topics = append(resp.Topics, out)
@@ -136,6 +140,10 @@ func (b *Broker) handleDeleteTopics(r *request) {
 			case !all && !b.authorize(r, acl.Delete, acl.Topic(topic.Name)):
 				add(&topic.Name, t.TopicID, protocol.ErrTopicAuthorizationFailed)
 			default:
+				if err := r.mutate(strictDeleteTopics, len(topic.Partitions)); err != nil {
+					add(&topic.Name, t.TopicID, err)
+					continue
+				}
 				refs = append(refs, metadata.TopicRef{ID: t.TopicID})
 			}
 		default:
@@ -143,11 +151,17 @@ func (b *Broker) handleDeleteTopics(r *request) {
 			switch {
 			case !all && !b.authorize(r, acl.Describe, acl.Topic(name)):
 				add(t.Topic, t.TopicID, protocol.ErrTopicAuthorizationFailed)
+			case name == "":
+				add(t.Topic, t.TopicID, protocol.ErrUnknownTopicOrPartition)
 			case image.Topic(name) == nil:
 				refs = append(refs, metadata.TopicRef{Name: name})
 			case !all && !b.authorize(r, acl.Delete, acl.Topic(name)):
 				add(t.Topic, image.Topic(name).ID, protocol.ErrTopicAuthorizationFailed)
 			default:
+				if err := r.mutate(strictDeleteTopics, len(image.Topic(name).Partitions)); err != nil {
+					add(t.Topic, image.Topic(name).ID, err)
+					continue
+				}
 				refs = append(refs, metadata.TopicRef{Name: name})
 			}
 		}
@@ -207,9 +221,6 @@ func (b *Broker) handleCreatePartitions(r *request) {
 	add := func(topic string, err error) {
 		out := kmsg.NewCreatePartitionsResponseTopic()
 		out.Topic, out.ErrorCode, out.ErrorMessage = topic, r.errorCode(err), messageOf(err)
-		if out.ErrorMessage == nil && err != nil {
-			out.ErrorMessage = defaultMessage(codeOf(err))
-		}
 		resp.Topics = append(resp.Topics, out)
 	}
 	for _, t := range req.Topics {
@@ -218,8 +229,17 @@ func (b *Broker) handleCreatePartitions(r *request) {
 			continue
 		}
 		n := metadata.NewPartitions{Topic: t.Topic, Count: t.Count}
+		if t.Assignment != nil {
+			n.Assignments = [][]int32{} // none is not the same as no word of it
+		}
 		for _, a := range t.Assignment {
 			n.Assignments = append(n.Assignments, a.Replicas)
+		}
+		if topic := b.store.Image().Topic(t.Topic); topic != nil {
+			if err := b.mutateBy(r, strictCreatePartitions, req.ValidateOnly, int(t.Count)-len(topic.Partitions)); err != nil {
+				add(t.Topic, err)
+				continue
+			}
 		}
 		c.Topics = append(c.Topics, n)
 	}

@@ -25,6 +25,7 @@ type request struct {
 	corrID   int32
 	clientID string
 	received time.Time
+	throttle time.Duration // how long the connection is silenced after the answer
 
 	// body is the request after its header. It lies in a buffer that is reused when the
 	// handler returns: what is needed later must be copied, or taken with keepBody.
@@ -64,6 +65,7 @@ func (r *request) ctx() context.Context { return r.conn.b.ctx }
 // reply answers with resp, whose version is set here.
 func (r *request) reply(resp kmsg.Response) {
 	resp.SetVersion(r.version)
+	r.setThrottle(resp)
 	r.encoded = r.beginResponse(resp.IsFlexible())
 	r.encoded = resp.AppendTo(r.encoded)
 	r.replyEncoded()
