@@ -236,7 +236,12 @@ func (b *Broker) handleElectLeaders(r *request) {
 		r.reply(resp)
 		return
 	}
+	// The timeout is how long to wait until the leaders lead, which here they do when the
+	// store returns. So 0 is enough, as it is for a broker over ZooKeeper; KRaft refuses it.
 	ctx, cancel := b.withTimeout(r, req.TimeoutMillis)
+	if req.TimeoutMillis <= 0 {
+		ctx = r.ctx()
+	}
 	defer cancel()
 	results, err := b.store.ElectLeaders(ctx, c)
 	if err != nil {
@@ -291,6 +296,7 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 }
 
 // handleListPartitionReassignments, key 46, v0 (KIP-455). Needs Describe on the cluster.
+// As with Apache the timeout of the request counts for nothing.
 func (b *Broker) handleListPartitionReassignments(r *request) {
 	req := r.msg.(*kmsg.ListPartitionReassignmentsRequest)
 	resp := kmsg.NewPtrListPartitionReassignmentsResponse()
@@ -309,9 +315,7 @@ func (b *Broker) handleListPartitionReassignments(r *request) {
 			asked = append(asked, protocol.TopicPartition{Topic: t.Topic, Partition: n})
 		}
 	}
-	ctx, cancel := b.withTimeout(r, req.TimeoutMillis)
-	defer cancel()
-	states, err := b.store.ListPartitionReassignments(ctx, asked)
+	states, err := b.store.ListPartitionReassignments(r.ctx(), asked)
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = r.errorCode(err), messageOf(err)
 	}
@@ -351,9 +355,7 @@ func (b *Broker) handleUpdateFeatures(r *request) {
 		}
 		updates = append(updates, up)
 	}
-	ctx, cancel := b.withTimeout(r, req.TimeoutMillis)
-	defer cancel()
-	results, err := b.store.UpdateFeatures(ctx, updates, r.version >= 1 && req.ValidateOnly)
+	results, err := b.store.UpdateFeatures(r.ctx(), updates, r.version >= 1 && req.ValidateOnly)
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = r.errorCode(err), messageOf(err)
 	}
