@@ -67,6 +67,8 @@ type conn struct {
 	readN           int
 	readErr         error
 
+	send sender // used by whoever has set writing
+
 	mu       sync.Mutex
 	room     sync.Cond // on mu: in-flight count or unsent bytes went down, or closed
 	head     *request  // the oldest request not yet handed to out
@@ -92,6 +94,7 @@ func newConn(b *Broker, l *listener, nc net.Conn, id uint64) *conn {
 		c.raw, _ = tcp.SyscallConn()
 	}
 	c.readFn = c.tryRead
+	c.send.init(c)
 	c.session.Store(&session{principal: auth.Anonymous, host: c.peer.Addr(), listener: l})
 	c.touch()
 	return c

@@ -79,7 +79,7 @@ func (o *output) writeTo(c *conn) error {
 			return err
 		}
 		sent = a.at
-		err := c.writeRegion(&a.region, i+1 < len(o.regions) || len(o.bytes) > sent)
+		err := c.writeRegion(&a.region)
 		a.region.Release()
 		if err != nil {
 			o.releaseFrom(i + 1)
@@ -95,6 +95,24 @@ func (o *output) releaseFrom(i int) {
 	}
 }
 
+// sender is what a connection's writer is at. There is one writer at a time, and the
+// functions that the socket's poller calls are made once, so that writing allocates nothing.
+type sender struct {
+	conn     *conn
+	bytesFn  func(fd uintptr) bool
+	regionFn func(fd uintptr) bool
+	bytes    []byte // left to send
+	src      int    // the file of a region
+	pos      int64  // in it
+	left     int    // of the region
+	err      error
+}
+
+func (s *sender) init(c *conn) {
+	s.conn = c
+	s.bytesFn, s.regionFn = s.tryBytes, s.tryRegion
+}
+
 // write sends b; more says that something follows at once, so that the kernel need not
 // make a packet of a response header.
 func (c *conn) write(b []byte, more bool) error {
@@ -105,66 +123,74 @@ func (c *conn) write(b []byte, more bool) error {
 		_, err := c.net.Write(b)
 		return err
 	}
-	var failed error
-	err := c.raw.Write(func(fd uintptr) bool {
-		for len(b) > 0 {
-			n, err := unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
-			switch err {
-			case nil:
-				b = b[n:]
-			case unix.EINTR:
-			case unix.EAGAIN:
-				return false
-			default:
-				failed = err
-				return true
-			}
-		}
-		return true
-	})
+	s := &c.send
+	s.bytes, s.err = b, nil
+	err := c.raw.Write(s.bytesFn)
+	s.bytes = nil
 	if err != nil {
 		return err
 	}
-	return failed
+	return s.err
+}
+
+// tryBytes sends what the socket takes; false means wait until it takes more.
+func (s *sender) tryBytes(fd uintptr) bool {
+	for len(s.bytes) > 0 {
+		n, err := unix.SendmsgN(int(fd), s.bytes, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+		switch err {
+		case nil:
+			s.bytes = s.bytes[n:]
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return false
+		default:
+			s.err = err
+			return true
+		}
+	}
+	return true
 }
 
 // writeRegion sends a region of a log file: by sendfile where the transport is a bare
 // socket, so that its bytes never enter this process, else through a pooled buffer.
-func (c *conn) writeRegion(region *log.Region, more bool) error {
+func (c *conn) writeRegion(region *log.Region) error {
 	if c.raw == nil {
 		return c.copyRegion(region)
 	}
-	file, pos, left := region.File(), region.Pos(), int(region.Size())
+	file := region.File()
 	if file == nil {
 		return c.copyRegion(region)
 	}
-	src := int(file.Fd())
-	var failed error
-	err := c.raw.Write(func(fd uintptr) bool {
-		for left > 0 {
-			n, err := unix.Sendfile(int(fd), src, &pos, min(left, sendfileSlice))
-			switch {
-			case err == unix.EINTR:
-			case err == unix.EAGAIN:
-				c.touch() // a slow reader is no idle one
-				return false
-			case err != nil:
-				failed = err
-				return true
-			case n == 0:
-				failed = errRegionShort
-				return true
-			default:
-				left -= n
-			}
-		}
-		return true
-	})
-	c.b.metrics.sendfileBytes.Add(region.Size() - int64(left))
+	s := &c.send
+	s.src, s.pos, s.left, s.err = int(file.Fd()), region.Pos(), int(region.Size()), nil
+	err := c.raw.Write(s.regionFn)
+	c.b.metrics.sendfileBytes.Add(region.Size() - int64(s.left))
 	if err != nil {
 		return err
 	}
-	return failed
+	return s.err
+}
+
+// tryRegion sends what the socket takes of a region.
+func (s *sender) tryRegion(fd uintptr) bool {
+	for s.left > 0 {
+		n, err := unix.Sendfile(int(fd), s.src, &s.pos, min(s.left, sendfileSlice))
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			s.conn.touch() // a slow reader is no idle one
+			return false
+		case err != nil:
+			s.err = err
+			return true
+		case n == 0:
+			s.err = errRegionShort
+			return true
+		default:
+			s.left -= n
+		}
+	}
+	return true
 }
 
 func (c *conn) copyRegion(region *log.Region) error {

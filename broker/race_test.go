@@ -1,0 +1,6 @@
+//go:build race
+
+package broker_test
+
+// raceDetector says that sync.Pool forgets at random, so that allocations mean nothing.
+const raceDetector = true
