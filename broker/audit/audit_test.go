@@ -1,0 +1,125 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+type memory struct {
+	lines [][]byte
+	err   error
+}
+
+func (m *memory) Write(line []byte) error {
+	if m.err == nil {
+		m.lines = append(m.lines, bytes.Clone(line))
+	}
+	return m.err
+}
+
+func (m *memory) Close() error { return nil }
+
+func TestRefusalsThatRepeatAreCounted(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := &memory{}
+	l := New(Options{Sinks: []Sink{m}, Now: func() time.Time { return now }})
+	refusal := Event{Kind: Authorization, Outcome: Denied, Principal: "User:alice", API: "Fetch", Operation: "Read", Resource: "Topic:LITERAL:t"}
+	for range 100 {
+		if err := l.Record(refusal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := refusal
+	other.Resource = "Topic:LITERAL:u"
+	l.Record(other)
+	now = now.Add(10 * time.Second)
+	l.Record(refusal)
+	if len(m.lines) != 3 {
+		t.Fatalf("%d lines, want 3: %s", len(m.lines), m.lines)
+	}
+	var last Event
+	if err := json.Unmarshal(m.lines[2], &last); err != nil || last.Repeated != 99 {
+		t.Errorf("%v, %+v: want 99 repeated", err, last)
+	}
+	// Changes are all written.
+	for range 2 {
+		l.Record(Event{Kind: Administration, Outcome: Succeeded, API: "CreateAcls"})
+	}
+	if len(m.lines) != 5 {
+		t.Errorf("%d lines, want 5", len(m.lines))
+	}
+}
+
+func TestManyDifferentRefusalsAreBounded(t *testing.T) {
+	now := time.Unix(1000, 0)
+	r := Repeats{Every: 10 * time.Second, Most: 10}
+	written := 0
+	for i := range 10_000 {
+		if _, ok := r.Say(strings.Repeat("x", i%1000+1), now.Add(time.Duration(i)*time.Microsecond)); ok {
+			written++
+		}
+	}
+	if written != 11 || len(r.seen) != 11 {
+		t.Errorf("%d written, %d remembered; want 11", written, len(r.seen))
+	}
+}
+
+func TestALineCannotBeForged(t *testing.T) {
+	m := &memory{}
+	l := New(Options{Sinks: []Sink{m}})
+	l.Record(Event{Kind: Authentication, Outcome: Failed, Principal: "User:a\n{\"kind\":\"x\"}\u2028\x00"})
+	if bytes.ContainsAny(m.lines[0], "\n\x00") || bytes.Contains(m.lines[0], []byte("\u2028")) {
+		t.Errorf("%q", m.lines[0])
+	}
+}
+
+func TestAFailureIsTheCallersOnlyWhereTheLogFailsClosed(t *testing.T) {
+	full := errors.New("disk full")
+	for _, closed := range []bool{false, true} {
+		l := New(Options{Sinks: []Sink{&memory{err: full}}, FailClosed: closed})
+		if err := l.Record(Event{Kind: Administration}); errors.Is(err, full) != closed {
+			t.Errorf("fail closed %v: %v", closed, err)
+		}
+		if _, lost := l.Counts(); lost != 1 {
+			t.Errorf("%d lost, want 1", lost)
+		}
+	}
+	var off *Log
+	if off.Enabled() || off.FailClosed() || New(Options{FailClosed: true}).FailClosed() {
+		t.Error("a log without sinks is enabled")
+	}
+}
+
+func TestTheFileIsBegunAgainWhenItIsMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i, line := range []string{"one", "two", "three"} {
+		if i == 2 {
+			if err := os.Rename(path, path+".1"); err != nil {
+				t.Fatal(err)
+			}
+			f.checked = time.Time{}
+		}
+		if err := f.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, _ := os.ReadFile(path + ".1")
+	have, _ := os.ReadFile(path)
+	if string(old) != "one\ntwo\n" || string(have) != "three\n" {
+		t.Errorf("%q and %q", old, have)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
