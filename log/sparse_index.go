@@ -309,7 +309,7 @@ func (f indexFile) name() string {
 
 // indexPiece is a run of entries of an index file. Lookups up to, not including, the
 // last entry end in it; that is the next piece's first, or, if nothing will follow, a
-// sentinel.
+// sentinel. Lookups below the first entry of all end in the first piece.
 type indexPiece struct {
 	base    int
 	entries []indexEntry
@@ -333,7 +333,7 @@ func (c *indexCache) lookup(fsys FS, file indexFile, entrySize, count int, targe
 		return indexEntry{}, -1, fmt.Errorf("read %s: %w", path, err)
 	}
 	e, slot := p.find(target, byValue)
-	if slot >= 0 && p.covers(target, byValue) {
+	if p.covers(target, byValue) {
 		c.pieces[c.next.Add(1)%uint32(len(c.pieces))].Store(p)
 	}
 	return e, slot, nil
@@ -341,7 +341,7 @@ func (c *indexCache) lookup(fsys FS, file indexFile, entrySize, count int, targe
 
 func (p *indexPiece) covers(target int64, byValue bool) bool {
 	n := len(p.entries)
-	return n > 1 && !above(p.entries[0], target, byValue) && above(p.entries[n-1], target, byValue)
+	return n > 1 && (p.base == 0 || !above(p.entries[0], target, byValue)) && above(p.entries[n-1], target, byValue)
 }
 
 func (p *indexPiece) find(target int64, byValue bool) (indexEntry, int) {
