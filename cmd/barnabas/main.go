@@ -19,7 +19,13 @@ import (
 // version is set by the linker; a build without it says what the module knows.
 var version string
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	args := os.Args[1:]
+	if tool := cli.ToolName(os.Args[0]); tool != "" {
+		args = append([]string{tool}, args...) // called as kafka-topics.sh and the like
+	}
+	os.Exit(run(args, os.Stdout, os.Stderr))
+}
 
 // run is main without the process: arguments in, exit code out.
 func run(args []string, stdout, stderr io.Writer) int {

@@ -43,17 +43,23 @@ type Streams struct {
 	Getenv         func(string) string
 }
 
-// Run runs one command line, without the program's name, and returns the exit code.
+// Run runs one command line, without the program's name, and returns the exit code. A
+// Kafka tool's name may stand first.
 func Run(args []string, s Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := &env{ctx: ctx, stdin: s.Stdin, stdout: s.Stdout, stderr: s.Stderr, getenv: s.Getenv}
+	if len(args) > 0 {
+		if tool := ToolName(args[0]); tool != "" {
+			return e.runTool(tool, args[1:])
+		}
+	}
 	return e.exitCode(e.dispatch(args))
 }
 
 // Has says whether name is a command of this package.
 func Has(name string) bool {
-	return name == completeCommand || slices.ContainsFunc(root().sub, func(c *command) bool { return c.name == name })
+	return name == completeCommand || ToolName(name) != "" || slices.ContainsFunc(root().sub, func(c *command) bool { return c.name == name })
 }
 
 // Usage is the part of the program's help that names the commands of this package.

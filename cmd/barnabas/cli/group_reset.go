@@ -153,6 +153,17 @@ func (e *env) resetOffsets(ctx context.Context, a *admin, group string, topics [
 			return err
 		})
 	}
+	if err := a.commitMoves(ctx, group, moves); err != nil {
+		return err
+	}
+	return e.show(moves, t.writeTo)
+}
+
+// commitMoves commits the new offsets.
+func (a *admin) commitMoves(ctx context.Context, group string, moves []resetOffset) error {
+	if len(moves) == 0 {
+		return nil
+	}
 	commit := kadm.Offsets{}
 	for _, m := range moves {
 		commit.AddOffset(m.Topic, m.Partition, m.Offset, -1)
@@ -165,10 +176,7 @@ func (e *env) resetOffsets(ctx context.Context, a *admin, group string, topics [
 	for _, r := range resp.Sorted() {
 		errs = append(errs, failed(r.Err, "cannot commit the offset of group %s in %s-%d", group, r.Topic, r.Partition))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return e.show(moves, t.writeTo)
+	return errors.Join(errs...)
 }
 
 // planReset decides the new offset of each partition, held between the ends of its log.
