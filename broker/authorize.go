@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/broker/config"
@@ -112,18 +113,20 @@ func (b *Broker) authorizedOperations(r *request, resource acl.Resource) int32 {
 // operationsNotAsked is what an authorized-operations field holds when it was not asked for.
 const operationsNotAsked = -2147483648
 
-// reportRefusal tells the operator of a refusal: a line that says what would allow it.
+// reportRefusal tells the operator of a refusal, in a line that says what would allow it.
+// A client that tries again and again gets one line in ten seconds.
 func (b *Broker) reportRefusal(r *request, op acl.Operation, resource acl.Resource, d acl.Decision) {
-	b.logDecision(slog.LevelInfo, r, op, resource, d)
+	a := acl.Action{Principal: r.session.principal, Host: r.session.host, Operation: op, Resource: resource, API: r.api.name, RefCount: 1}
+	b.auditRefusal(r, &a, d)
+	key := a.Principal.String() + " " + a.Host.String() + " " + a.Operation.String() + " " + a.API + " " + a.Resource.String()
+	if skipped, ok := b.refusals.Say(key, time.Now()); ok {
+		line := string(a.AppendLog(nil, d))
+		b.logger.Info(line, "grant", a.GrantCommand(d), "dryRun", d.DryRun, "repeated", skipped)
+	}
 }
 
 // logDecision writes Apache's line about a decision.
 func (b *Broker) logDecision(level slog.Level, r *request, op acl.Operation, resource acl.Resource, d acl.Decision) {
 	a := acl.Action{Principal: r.session.principal, Host: r.session.host, Operation: op, Resource: resource, API: r.api.name, RefCount: 1}
-	line := string(a.AppendLog(nil, d))
-	if d.Refused() {
-		b.logger.Log(context.Background(), level, line, "grant", a.GrantCommand(d), "dryRun", d.DryRun)
-		return
-	}
-	b.logger.Log(context.Background(), level, line)
+	b.logger.Log(context.Background(), level, string(a.AppendLog(nil, d)))
 }

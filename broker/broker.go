@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/broker/group"
 	"github.com/barnabas-broker/barnabas/broker/loggers"
@@ -51,6 +52,8 @@ type Broker struct {
 	authorizer  acl.Authorizer
 	acls        *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
 	quotas      *quota.Manager
+	audit       *audit.Log
+	refusals    audit.Repeats // in our own log
 	apis        *apiIndex
 	table       []api
 	listeners   []*listener
@@ -112,6 +115,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
 	}
 	b.acls, _ = opts.Authorizer.(*acl.StandardAuthorizer)
+	b.refusals.Every, b.refusals.Most = 10*time.Second, 1024
 	b.quotas = newQuotas(opts.Config.Broker().Quota)
 	b.table = apiTable()
 	b.apis = newAPIIndex(b.table)
@@ -160,6 +164,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.cancelWatch3 = b.store.Subscribe(b.applyToSecurity)
 	if err := b.groups.WaitLoaded(ctx); err != nil {
 		return nil, fmt.Errorf("load the group coordinator: %w", err)
+	}
+	if err := b.openAudit(ctx, opts.Config.Broker().Audit); err != nil {
+		return nil, err
 	}
 	b.wg.Add(1)
 	go func() {
@@ -361,6 +368,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, c := range conns {
 		c.close()
 	}
+	defer b.audit.Close()
 	b.admitted.close()
 	b.cancel()
 	if b.cancelWatch != nil {

@@ -38,6 +38,11 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 		b.admitted.release(r.admitted)
 		return err
 	}
+	if err := b.auditBegin(r); err != nil {
+		b.metrics.began(r)
+		r.hangUp(err.Error())
+		return nil
+	}
 	b.metrics.began(r)
 	began := r.received
 	a.handle(b, r)

@@ -66,6 +66,7 @@ func (r *request) ctx() context.Context { return r.conn.b.ctx }
 func (r *request) reply(resp kmsg.Response) {
 	resp.SetVersion(r.version)
 	r.setThrottle(resp)
+	r.conn.b.auditEnd(r, resp)
 	r.encoded = r.beginResponse(resp.IsFlexible())
 	r.encoded = resp.AppendTo(r.encoded)
 	r.replyEncoded()

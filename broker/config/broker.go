@@ -28,6 +28,14 @@ type Broker struct {
 	Telemetry   Telemetry
 
 	Authorization Authorization
+	Audit         Audit
+}
+
+// Audit is where the record of who did what is kept. It is read at start.
+type Audit struct {
+	LogFile    string // barnabas.audit.log.file; empty: none
+	Topic      string // barnabas.audit.topic; empty: none
+	FailClosed bool   // barnabas.audit.fail.closed
 }
 
 // Authorization is who decides what a principal may do. It is read at start.

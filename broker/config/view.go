@@ -38,6 +38,11 @@ func (c *Config) view(before *Broker) *Broker {
 		Transaction: c.transaction(),
 		Quota:       c.quota(),
 		Telemetry:   Telemetry{MaxBytes: c.int32("telemetry.max.bytes"), Receiver: c.text("barnabas.telemetry.receiver")},
+		Audit: Audit{
+			LogFile:    c.text("barnabas.audit.log.file"),
+			Topic:      c.text("barnabas.audit.topic"),
+			FailClosed: c.boolean("barnabas.audit.fail.closed"),
+		},
 		Authorization: Authorization{
 			ClassName:                 c.text("authorizer.class.name"),
 			SuperUsers:                c.text("super.users"),
