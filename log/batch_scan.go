@@ -27,6 +27,7 @@ const (
 	headerPeekSize     = protocol.BatchOverhead
 	legacyTimestampPos = 18
 	scanWindow         = 4096
+	longScanWindow     = 256 << 10
 )
 
 // CorruptBatchError says that bytes in a segment are no batch. It unwraps to
@@ -86,9 +87,10 @@ type batchScanner struct {
 	path   string
 	end    int64 // of the batches in the file
 	next   int64 // where the next batch begins
-	window [scanWindow]byte
+	window []byte
 	at     int64 // place of the window in the file
 	filled int
+	whole  bool // whole batches will be looked at, not only their headers
 	header batchHeader
 	batch  protocol.RecordBatch // the whole header, if header.magic is 2
 }
@@ -96,7 +98,30 @@ type batchScanner struct {
 // reset starts a walk at pos, which is where a batch begins, up to end.
 func (s *batchScanner) reset(file File, path string, pos, end int64) {
 	s.file, s.path, s.next, s.end = file, path, pos, end
-	s.at, s.filled, s.header = 0, 0, batchHeader{}
+	s.at, s.filled, s.header, s.whole = 0, 0, batchHeader{}, false
+}
+
+// newBatchScanner returns a scanner for short walks, or, with a larger window, long ones.
+func newBatchScanner(window int) *batchScanner { return &batchScanner{window: make([]byte, window)} }
+
+// bytes returns the batch that scan has moved to: from the window, or, if it is not whole
+// in there, read into buf, which grows as needed.
+func (s *batchScanner) bytes(buf *[]byte) ([]byte, error) {
+	h := &s.header
+	if h.pos >= s.at && h.end() <= s.at+int64(s.filled) {
+		return s.window[h.pos-s.at:][:h.size], nil
+	}
+	if int64(cap(*buf)) < h.size {
+		*buf = make([]byte, max(h.size, 64<<10))
+	}
+	b := (*buf)[:h.size]
+	if n, err := s.file.ReadAt(b, h.pos); int64(n) < h.size {
+		if err == nil || err == io.EOF {
+			err = fmt.Errorf("%s ends at %d: %w", s.path, h.pos+int64(n), errShortRegion)
+		}
+		return nil, err
+	}
+	return b, nil
 }
 
 // scan moves to the next batch and says whether there is one.
@@ -123,8 +148,8 @@ func (s *batchScanner) scan() (bool, error) {
 func (s *batchScanner) peek(pos int64) ([]byte, error) {
 	want := min(headerPeekSize, s.end-pos)
 	if pos < s.at || pos+want > s.at+int64(s.filled) {
-		size := min(scanWindow, s.end-pos)
-		if s.header.size > scanWindow {
+		size := min(int64(len(s.window)), s.end-pos)
+		if s.header.size > scanWindow && !s.whole {
 			size = want // among big batches there is no use for the bytes behind the header
 		}
 		n, err := s.file.ReadAt(s.window[:size], pos)

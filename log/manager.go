@@ -122,8 +122,9 @@ type Manager struct {
 	nodeID    int32
 	wasClean  bool
 
-	validators sync.Pool // of *protocol.Validator
-	scanners   sync.Pool // of *batchScanner
+	validators   sync.Pool // of *protocol.Validator
+	scanners     sync.Pool // of *batchScanner
+	longScanners sync.Pool // of *batchScanner with large windows
 
 	defaultConfig atomic.Pointer[Config]
 
@@ -152,7 +153,8 @@ func OpenManager(ctx context.Context, opts ManagerOptions) (*Manager, error) {
 		broken: make(map[protocol.TopicPartition]error), kick: make(chan struct{}, 1),
 	}
 	m.validators.New = func() any { return &protocol.Validator{} }
-	m.scanners.New = func() any { return &batchScanner{} }
+	m.scanners.New = func() any { return newBatchScanner(scanWindow) }
+	m.longScanners.New = func() any { return newBatchScanner(longScanWindow) }
 	m.defaultConfig.Store(opts.Config)
 	if err := m.open(ctx); err != nil {
 		for _, d := range m.dirs {

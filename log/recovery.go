@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -136,8 +135,8 @@ var errUnsoundIndex = errors.New("index entry points to no batch")
 // scan walks from the batch at from to the end of what is sound.
 func (r *segmentRecovery) scan(o *openSegment, x *activeIndexes, epochs *LeaderEpochCache, from, size int64) (end, nextOffset int64, err error) {
 	l, s := r.log, r.segment
-	scan := l.manager.scanner()
-	defer l.manager.scanners.Put(scan)
+	scan := l.manager.longScanners.Get().(*batchScanner)
+	defer l.manager.longScanners.Put(scan)
 	interval := l.config.Load().IndexInterval
 	scan.reset(o.file.f, o.path, from, size)
 	lastIndexed, lastOffset := from, s.baseOffset-1
@@ -149,7 +148,7 @@ func (r *segmentRecovery) scan(o *openSegment, x *activeIndexes, epochs *LeaderE
 		}
 		h := scan.header
 		if err == nil {
-			err = r.check(o, &h, lastOffset)
+			err = r.check(o, scan, lastOffset)
 		}
 		var corrupt *CorruptBatchError
 		if errors.As(err, &corrupt) {
@@ -186,7 +185,8 @@ func (r *segmentRecovery) scan(o *openSegment, x *activeIndexes, epochs *LeaderE
 }
 
 // check says whether a batch is sound.
-func (r *segmentRecovery) check(o *openSegment, h *batchHeader, lastOffset int64) error {
+func (r *segmentRecovery) check(o *openSegment, scan *batchScanner, lastOffset int64) error {
+	h := &scan.header
 	unsound := func(err error) error { return &CorruptBatchError{Path: o.path, Pos: h.pos, Err: err} }
 	switch {
 	case h.lastOffset <= lastOffset || h.baseOffset < r.segment.baseOffset && h.magic >= 2:
@@ -199,14 +199,9 @@ func (r *segmentRecovery) check(o *openSegment, h *batchHeader, lastOffset int64
 	case h.end() <= r.trustedPos || h.lastOffset < r.trustedOffset:
 		return nil
 	}
-	if int64(cap(r.buf)) < h.size {
-		r.buf = make([]byte, max(h.size, 64<<10))
-	}
-	b := r.buf[:h.size]
-	if n, err := o.file.f.ReadAt(b, h.pos); int64(n) < h.size {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+	scan.whole = true // and so it is with all that follow
+	b, err := scan.bytes(&r.buf)
+	if err != nil {
 		return err
 	}
 	if err := protocol.CheckCRC(b); err != nil {
@@ -279,8 +274,8 @@ func (l *Log) replaySegment(p *ProducerStateManager, s *segment, from, end int64
 		}
 		start = int64(e.value)
 	}
-	scan := l.manager.scanner()
-	defer l.manager.scanners.Put(scan)
+	scan := l.manager.longScanners.Get().(*batchScanner)
+	defer l.manager.longScanners.Put(scan)
 	scan.reset(o.file.f, o.path, start, s.size.Load())
 	index := &missingTxnAppender{to: txnAppender{l, s}}
 	var control []byte
@@ -294,7 +289,7 @@ func (l *Log) replaySegment(p *ProducerStateManager, s *segment, from, end int64
 		}
 		var b []byte
 		if scan.batch.IsControl() {
-			if b, err = l.readControlBatch(o, &scan.header, &control); err != nil {
+			if b, err = controlBatch(o, scan, &control); err != nil {
 				return err
 			}
 		}
@@ -307,22 +302,13 @@ func (l *Log) replaySegment(p *ProducerStateManager, s *segment, from, end int64
 	}
 }
 
-func (l *Log) readControlBatch(o *openSegment, h *batchHeader, buf *[]byte) ([]byte, error) {
+// controlBatch returns the marker that the scan has come to.
+func controlBatch(o *openSegment, scan *batchScanner, buf *[]byte) ([]byte, error) {
 	const largest = 1 << 20 // a marker takes 78 bytes
-	if h.size > largest {
-		return nil, &CorruptBatchError{Path: o.path, Pos: h.pos, Err: protocol.ErrBatchLength}
+	if scan.header.size > largest {
+		return nil, &CorruptBatchError{Path: o.path, Pos: scan.header.pos, Err: protocol.ErrBatchLength}
 	}
-	if int64(cap(*buf)) < h.size {
-		*buf = make([]byte, h.size)
-	}
-	b := (*buf)[:h.size]
-	if n, err := o.file.f.ReadAt(b, h.pos); n < len(b) {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	return b, nil
+	return scan.bytes(buf)
 }
 
 // missingTxnAppender adds only what a transaction index does not have yet.
