@@ -24,5 +24,6 @@ var defaultMessages = map[protocol.ErrorCode]string{
 	protocol.ErrInvalidRequest:             "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.",
 	protocol.ErrReplicaNotAvailable:        "The replica is not available for the requested topic-partition.",
 	protocol.ErrKafkaStorageError:          "Disk error when trying to access log file on the disk.",
+	protocol.ErrElectionNotNeeded:          "Leader election not needed for topic partition.",
 	protocol.ErrLogDirNotFound:             "The user-specified log directory is not found in the broker config.",
 }

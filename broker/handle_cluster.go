@@ -17,7 +17,6 @@ func (b *Broker) handleDescribeCluster(r *request) {
 	resp.ClusterAuthorizedOperations = operationsNotAsked
 	resp.EndpointType = 1
 	if r.version >= 1 && req.EndpointType != 1 {
-		resp.EndpointType = req.EndpointType
 		resp.ErrorCode = int16(protocol.ErrUnsupportedEndpointType)
 		message := "Unsupported endpoint type " + itoa(int64(req.EndpointType))
 		if req.EndpointType == 2 {
@@ -69,11 +68,11 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 	}
 	first := int32(0)
 	if c := req.Cursor; c != nil {
-		if c.Partition < 0 {
-			r.hangUp("the cursor of a DescribeTopicPartitions request has a negative partition")
+		i, found := slices.BinarySearch(names, c.Topic)
+		if c.Partition < 0 || !found && !all {
+			refuseTopicPartitions(r, req)
 			return
 		}
-		i, _ := slices.BinarySearch(names, c.Topic)
 		names = names[i:]
 		if len(names) > 0 && names[0] == c.Topic {
 			first = c.Partition
@@ -120,6 +119,17 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 			resp.NextCursor = &next
 			break
 		}
+	}
+	r.reply(resp)
+}
+
+// refuseTopicPartitions answers a request whose cursor points nowhere.
+func refuseTopicPartitions(r *request, req *kmsg.DescribeTopicPartitionsRequest) {
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	for i := range req.Topics {
+		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		out.Topic, out.ErrorCode, out.AuthorizedOperations = &req.Topics[i].Topic, int16(protocol.ErrInvalidRequest), operationsNotAsked
+		resp.Topics = append(resp.Topics, out)
 	}
 	r.reply(resp)
 }
@@ -198,19 +208,23 @@ func (b *Broker) handleElectLeaders(r *request) {
 	req := r.msg.(*kmsg.ElectLeadersRequest)
 	resp := kmsg.NewPtrElectLeadersResponse()
 	byTopic := map[string]int{}
-	add := func(tp protocol.TopicPartition, err error) {
-		i, ok := byTopic[tp.Topic]
+	topicOf := func(name string) int {
+		i, ok := byTopic[name]
 		if !ok {
 			i = len(resp.Topics)
-			byTopic[tp.Topic] = i
+			byTopic[name] = i
 			t := kmsg.NewElectLeadersResponseTopic()
-			t.Topic = tp.Topic
+			t.Topic = name
 			resp.Topics = append(resp.Topics, t)
 		}
+		return i
+	}
+	add := func(tp protocol.TopicPartition, err error) {
+		i := topicOf(tp.Topic)
 		out := kmsg.NewElectLeadersResponseTopicPartition()
 		out.Partition, out.ErrorCode, out.ErrorMessage = tp.Partition, r.errorCode(err), messageOf(err)
-		if out.ErrorMessage == nil && err != nil {
-			out.ErrorMessage = defaultMessage(codeOf(err))
+		if code := codeOf(err); out.ErrorMessage == nil && err != nil && code != protocol.ErrRequestTimedOut {
+			out.ErrorMessage = defaultMessage(code)
 		}
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, out)
 	}
@@ -233,6 +247,9 @@ func (b *Broker) handleElectLeaders(r *request) {
 	}
 	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean {
 		resp.ErrorCode = int16(protocol.ErrInvalidRequest)
+		for _, tp := range c.Partitions {
+			add(tp, protocol.Errorf(protocol.ErrInvalidRequest, "Unknown election type %d", req.ElectionType))
+		}
 		r.reply(resp)
 		return
 	}
@@ -246,6 +263,18 @@ func (b *Broker) handleElectLeaders(r *request) {
 	results, err := b.store.ElectLeaders(ctx, c)
 	if err != nil {
 		resp.ErrorCode = r.errorCode(err)
+		for _, tp := range c.Partitions {
+			add(tp, err)
+		}
+	} else {
+		for _, t := range req.Topics {
+			topicOf(t.Topic) // named even if nothing is asked of it
+		}
+		if c.All {
+			for t := range b.store.Image().Topics() {
+				topicOf(t.Name)
+			}
+		}
 	}
 	for _, res := range results {
 		add(res.TopicPartition, res.Err)
@@ -287,10 +316,13 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 		}
 		out := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 		out.Partition, out.ErrorCode, out.ErrorMessage = res.Partition, r.errorCode(res.Err), messageOf(res.Err)
-		if out.ErrorMessage == nil && res.Err != nil {
-			out.ErrorMessage = defaultMessage(codeOf(res.Err))
+		if code := codeOf(res.Err); out.ErrorMessage == nil && res.Err != nil && code != protocol.ErrNoReassignmentInProgress {
+			out.ErrorMessage = defaultMessage(code)
 		}
 		resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
+	}
+	if len(req.Topics) == 0 && resp.ErrorCode == 0 {
+		resp.ErrorMessage = new(string)
 	}
 	r.reply(resp)
 }
@@ -358,6 +390,9 @@ func (b *Broker) handleUpdateFeatures(r *request) {
 	results, err := b.store.UpdateFeatures(r.ctx(), updates, r.version >= 1 && req.ValidateOnly)
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = r.errorCode(err), messageOf(err)
+	}
+	if resp.ErrorCode == 0 {
+		resp.ErrorMessage = new(string)
 	}
 	for _, res := range results {
 		out := kmsg.NewUpdateFeaturesResponseResult()

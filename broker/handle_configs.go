@@ -35,7 +35,9 @@ func (b *Broker) handleDescribeConfigs(r *request) {
 		entries, err := b.describeConfig(r, image, metadata.ResourceType(asked.ResourceType), asked.ResourceName, asked.ConfigNames)
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
-			if out.ErrorMessage == nil {
+			if out.ErrorMessage == nil && codeOf(err) == protocol.ErrUnknownTopicOrPartition {
+				out.ErrorMessage = new(string)
+			} else if out.ErrorMessage == nil {
 				out.ErrorMessage = defaultMessage(codeOf(err))
 			}
 		} else {
@@ -142,6 +144,10 @@ func (b *Broker) alterRefusal(r *request, image *metadata.Image, t metadata.Reso
 		if r.key == protocol.KeyAlterConfigs {
 			return protocol.Errorf(protocol.ErrInvalidRequest, "Unexpected resource type BROKER_LOGGER.")
 		}
+	case metadata.BrokerResource:
+		if name != "" {
+			return b.isThisBroker(name)
+		}
 	case metadata.TopicResource:
 		if image.Topic(name) == nil && metadata.InvalidTopicName(name) == "" {
 			return protocol.Errorf(protocol.ErrUnknownTopicOrPartition, "The topic '%s' does not exist.", name)
@@ -155,6 +161,17 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 	req := r.msg.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	image := b.store.Image()
+	if unknownConfigOp(req) {
+		// Apache fails at decoding it, before it looks at any resource.
+		for _, asked := range req.Resources {
+			out := kmsg.NewIncrementalAlterConfigsResponseResource()
+			out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
+			out.ErrorCode = int16(protocol.ErrUnknownServerError)
+			resp.Resources = append(resp.Resources, out)
+		}
+		r.reply(resp)
+		return
+	}
 	c := metadata.IncrementalAlterConfigs{ValidateOnly: req.ValidateOnly}
 	add := func(res metadata.ConfigResource, err error) {
 		out := kmsg.NewIncrementalAlterConfigsResponseResource()
@@ -191,6 +208,18 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 		add(res.Resource, res.Err)
 	}
 	r.reply(resp)
+}
+
+// unknownConfigOp says whether a request has an operation that Kafka does not know.
+func unknownConfigOp(req *kmsg.IncrementalAlterConfigsRequest) bool {
+	for _, asked := range req.Resources {
+		for _, e := range asked.Configs {
+			if e.Op < kmsg.IncrementalAlterConfigOpSet || e.Op > kmsg.IncrementalAlterConfigOpSubtract {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // handleAlterConfigs, key 33, v0-v2 (KIP-133): replaces all dynamic keys of a resource.

@@ -246,15 +246,18 @@ func (b *Broker) findCoordinator(r *request, kind int8, key string) kmsg.FindCoo
 		}
 		return fail(protocol.ErrCoordinatorNotAvailable, "This broker has no transaction coordinator.")
 	case coordinatorOfShare:
-		if r.version < 6 {
+		if r.version >= 4 && r.version < 6 {
 			return fail(protocol.ErrInvalidRequest, "")
+		}
+		if r.version < 4 {
+			return fail(protocol.ErrInvalidRequest, *defaultMessage(protocol.ErrInvalidRequest))
 		}
 		if !b.authorize(r, acl.ClusterAction, acl.Cluster()) {
 			return fail(protocol.ErrClusterAuthorizationFailed, "")
 		}
-		return fail(protocol.ErrCoordinatorNotAvailable, "This broker has no share coordinator.")
+		return fail(protocol.ErrCoordinatorNotAvailable, "")
 	default:
-		return fail(protocol.ErrInvalidRequest, "")
+		return fail(protocol.ErrInvalidRequest, *defaultMessage(protocol.ErrInvalidRequest))
 	}
 	if err := b.ensureTopic(r.ctx(), group.OffsetsTopic); err != nil {
 		b.logger.Warn("cannot create the offsets topic", "err", err)

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -38,7 +40,9 @@ func (b *Broker) handleMetadata(r *request) {
 		}
 	case r.version >= 12 && anyTopicID(req.Topics):
 		for _, asked := range req.Topics {
-			resp.Topics = append(resp.Topics, b.metadataByID(r, image, asked.TopicID))
+			if asked.TopicID != [16]byte{} { // names are ignored beside ids
+				resp.Topics = append(resp.Topics, b.metadataByID(r, image, asked.TopicID))
+			}
 		}
 	default:
 		image = b.metadataByName(r, image, req, resp)
@@ -82,7 +86,7 @@ func (b *Broker) replyMetadataError(r *request, code protocol.ErrorCode, req *km
 	for _, asked := range req.Topics {
 		t := newMetadataTopic()
 		t.Topic, t.TopicID, t.ErrorCode = asked.Topic, asked.TopicID, int16(code)
-		if t.Topic == nil && r.version < 12 {
+		if t.Topic == nil {
 			empty := ""
 			t.Topic = &empty
 		}
@@ -140,6 +144,10 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 		}
 		image = b.store.Image()
 	}
+	// Topics that are there come first, as in Apache's answers.
+	slices.SortStableFunc(req.Topics, func(a, c kmsg.MetadataRequestTopic) int {
+		return boolToInt(image.Topic(*a.Topic) == nil) - boolToInt(image.Topic(*c.Topic) == nil)
+	})
 	seen := map[string]bool{}
 	for _, asked := range req.Topics {
 		name := *asked.Topic
@@ -159,6 +167,13 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 		resp.Topics = append(resp.Topics, t)
 	}
 	return image
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // metadataTopic describes a topic as the asker's listener sees it.

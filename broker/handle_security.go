@@ -98,13 +98,17 @@ func (b *Broker) handleDescribeClientQuotas(r *request) {
 			fail(protocol.Errorf(protocol.ErrInvalidRequest, "Unexpected match type: %d", c.MatchType))
 			return
 		}
+		if c.MatchType == quotaMatchExact && c.Match == nil {
+			fail(protocol.Errorf(protocol.ErrInvalidRequest, "An exact match of %s needs a name to match.", c.EntityType))
+			return
+		}
 		filter[c.EntityType] = c
 	}
 	if _, ip := filter["ip"]; ip && len(filter) > 1 {
 		fail(protocol.Errorf(protocol.ErrInvalidRequest, "Invalid entity filter component combination, IP filter component should not be used with user or clientId filter component."))
 		return
 	}
-	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
+	resp.Entries, resp.ErrorMessage = []kmsg.DescribeClientQuotasResponseEntry{}, new(string)
 	for entity, quotas := range b.store.Image().AllQuotas() {
 		if e, ok := matchQuota(entity, filter, req.Strict); ok {
 			for key, value := range quotas {

@@ -9,6 +9,7 @@ import (
 
 // explanation is a difference that is meant.
 type explanation struct {
+	event  int        // 0 for all
 	script string     // regular expression of script names, "" for all
 	path   string     // regular expression of paths
 	peer   peers.Kind // "" for all
@@ -23,7 +24,7 @@ func explain(d difference) string {
 		return "the words of an error message are our own"
 	}
 	for _, e := range explanations {
-		if (e.peer == "" || e.peer == d.Peer) && matches(e.script+"( v[0-9]+)?", d.Script) && matches(e.path, d.Path) &&
+		if (e.peer == "" || e.peer == d.Peer) && (e.script == "" || matches(e.script+"( v[0-9]+)?", d.Script)) && (e.event == 0 || e.event == d.Event) && matches(e.path, d.Path) &&
 			matches(e.theirs, d.Theirs) && matches(e.ours, d.Ours) {
 			return e.why
 		}
@@ -52,9 +53,17 @@ var explanations = []explanation{
 		why: "Apache cuts the last batch of an answer at the limit; we end it with a whole batch"},
 	{script: "metadata: creates topics", path: `Topics\[0\].*`,
 		why: "Metadata that creates a topic: we name its leader at once, Apache answers UNKNOWN_TOPIC_OR_PARTITION first"},
-	{script: "describetopicpartitions: pages", theirs: `.*ErrorCode: -1.*`,
+	{path: `(Results|Topics)\[[0-9]+\].Configs\[[0-9]+\]`, theirs: "not there", ours: `\{Name: "barnabas\..*`, why: "configuration keys that only we have"},
+	{script: "describetopicpartitions: pages", event: 15, path: `Topics\[[0-3]\].*`,
 		why: "DescribeTopicPartitions with the topic name \"\" and no cursor: Apache dies of a null pointer"},
-	{path: `Results\[0\].Configs\[[0-9]+\]`, theirs: "not there", ours: `\{Name: "barnabas\..*`, why: "configuration keys that only we have"},
+	{script: "describeconfigs: .*v0", path: `.*IsDefault`, theirs: "false", ours: "true",
+		why: "DescribeConfigs v0: Apache 3.9 never fills IsDefault; we do, as brokers of that time did"},
+	{script: "describeconfigs: .*", path: `.*Documentation`, theirs: `".*`, ours: `".*`, why: "the documentation of keys is in our own words"},
+	{script: "describeconfigs: what is not there", event: 14, why: "resource type GROUP: 4.x has it, as we do; 3.9 refuses it"},
+	{script: "createtopics: configs", event: 15, path: ".*Value", theirs: `" 5 "`,
+		why: "spaces around the value of a new topic's key: Apache shows them, we show the value that is in force"},
+	{script: "electleaders: elections", event: 11,
+		why: "ElectLeaders with a timeout of 0: KRaft refuses it, ZooKeeper mode served it, and clients still send it; we serve it"},
 	{script: "produce: several topics.*", path: `Responses order`,
 		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
 }

@@ -69,6 +69,14 @@ func (t *T) leads(name string, partitions int32) bool {
 	return true
 }
 
+// settle waits until what was changed shows: at Apache's brokers that is some time after
+// the answer, at ours before it.
+func (t *T) settle() {
+	if t.target.kind.IsApache() {
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
 // awaitNoTopic waits until a topic is gone.
 func (t *T) awaitNoTopic(name string) {
 	t.quiet(func() {

@@ -97,6 +97,11 @@ var hashOrdered = map[place]string{
 	{3, "Topics"}:      "Name", // but see the scripts about order
 	{3, "Partitions"}:  "PartitionIndex",
 	{32, "Configs"}:    "Name",
+	{19, "Configs"}:    "Name",
+	{20, "Responses"}:  "Name", // shuffled, so that nobody learns from places
+	{34, "Results"}:    "TopicName",
+	{34, "Partitions"}: "PartitionIndex",
+	{49, "Entity"}:     "EntityType",
 	{16, "Groups"}:     "GroupId",
 	{35, "Partitions"}: "PartitionIndex",
 	{35, "Topics"}:     "Name",

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
@@ -93,27 +95,38 @@ type grouped struct {
 	order    []string
 	versions map[string][]int16
 	texts    map[string]string
+	counts   map[string]int
+	events   map[string][]int
 }
+
+var indexes = regexp.MustCompile(`\[[0-9]+\]`)
 
 func (g *grouped) add(p playing, d difference) {
 	if i := strings.LastIndex(d.Label, " v"); i >= 0 && p.script.key == d.Key {
 		d.Label = d.Label[:i]
 	}
 	d.Script = p.script.name
-	key := sprintf("%s|%s|%d|%s", d.Peer, d.Script, d.Event, d.Path)
+	key := sprintf("%s|%s|%s", d.Peer, d.Script, indexes.ReplaceAllString(d.Path, "[*]"))
 	if g.versions == nil {
-		g.versions, g.texts = map[string][]int16{}, map[string]string{}
+		g.versions, g.texts, g.counts, g.events = map[string][]int16{}, map[string]string{}, map[string]int{}, map[string][]int{}
 	}
 	if g.versions[key] == nil {
 		g.order = append(g.order, key)
 		g.texts[key] = d.String()
 	}
-	g.versions[key] = append(g.versions[key], p.version)
+	if !slices.Contains(g.versions[key], p.version) {
+		g.versions[key] = append(g.versions[key], p.version)
+	}
+	events := g.events[key]
+	if !slices.Contains(events, d.Event) {
+		g.events[key] = append(events, d.Event)
+	}
+	g.counts[key]++
 }
 
 func (g *grouped) print() {
 	for _, text := range g.order {
-		fmt.Println("v", g.versions[text], g.texts[text])
+		fmt.Printf("%d times, v%v, events %v: %s\n", g.counts[text], g.versions[text], g.events[text], g.texts[text])
 	}
 	fmt.Printf("%d groups of differences\n", len(g.order))
 }
