@@ -54,6 +54,7 @@ type Broker struct {
 	quotas      *quota.Manager
 	audit       *audit.Log
 	refusals    audit.Repeats // in our own log
+	lingering   atomic.Int32  // refused connections that are still open
 	apis        *apiIndex
 	table       []api
 	listeners   []*listener
@@ -258,7 +259,7 @@ func (b *Broker) topicMinISR(image *metadata.Image, topic string) int {
 func (b *Broker) applyToReplicas(d *metadata.Delta, image *metadata.Image) {
 	b.applyBrokerConfig(d, image)
 	b.telemetry.apply(d, image)
-	first := d.Before.Version() == 0 && b.ready.Load() == false
+	first := d.Before.Version() == 0 && !b.ready.Load()
 	b.replicas.Apply(d, image)
 	if first {
 		b.setAsideStrays(image)

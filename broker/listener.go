@@ -86,6 +86,11 @@ func (l *listener) accept() {
 				"listener", l.name, "peer", nc.RemoteAddr().String())
 			nc.Close()
 		default:
+			if l.b.tooManyFrom(nc) {
+				l.b.connections.gone(l.name, peerAddr(nc))
+				l.b.metrics.refused.Add(1)
+				continue
+			}
 			l.b.serve(l, nc)
 			if evict {
 				l.b.closeExcess()

@@ -157,3 +157,30 @@ func (b *Broker) partitionsOf(t *metadata.NewTopic) int {
 		return int(b.config().Broker().Topics.NumPartitions)
 	}
 }
+
+// maxLingering is how many refused connections are kept open for their wait; more are
+// closed at once, so that waiting costs a flood something and not us.
+const maxLingering = 1000
+
+// tooManyFrom applies the quota of an address on new connections (KIP-612). A connection
+// over it is closed, as on Apache not at once but after its wait, at most one window: a
+// client that only comes again when it is turned away comes that much slower.
+func (b *Broker) tooManyFrom(nc net.Conn) bool {
+	if !b.quotas.Limits().Any(quota.ConnectionCreation) {
+		return false
+	}
+	d := b.quotas.RecordConnection(peerAddr(nc).String(), time.Now())
+	if d == 0 {
+		return false
+	}
+	if b.lingering.Add(1) > maxLingering {
+		b.lingering.Add(-1)
+		nc.Close()
+		return true
+	}
+	time.AfterFunc(d, func() {
+		b.lingering.Add(-1)
+		nc.Close()
+	})
+	return true
+}

@@ -100,3 +100,26 @@ func createTopic(t *testing.T, b *brokertest.Broker, name string) {
 		t.Fatal(err, made)
 	}
 }
+
+func TestConnectionsOverTheRateOfTheirAddressAreClosed(t *testing.T) {
+	b := brokertest.Start(t)
+	ip := "127.0.0.1"
+	res, err := b.Broker().Store().AlterClientQuotas(t.Context(), []metadata.QuotaAlteration{{
+		Entity:  []metadata.QuotaComponent{{Type: "ip", Name: &ip}},
+		Changes: []metadata.QuotaChange{{Key: "connection_creation_rate", Value: 1}}}}, false)
+	if err != nil || res[0].Err != nil {
+		t.Fatal(err, res)
+	}
+	served := 0
+	for range 13 {
+		w := dial(t, b)
+		w.send(kmsg.NewPtrApiVersionsRequest())
+		if _, _, err := w.receive(); err == nil {
+			served++
+		}
+	}
+	// Ten are what one a second gives in ten windows; waiting for a refusal lets time pass.
+	if served < 10 || served > 12 {
+		t.Errorf("%d connections of 13 were served", served)
+	}
+}
