@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
@@ -227,10 +228,15 @@ func changesOf(msg kmsg.Request) []audit.Change {
 		}
 	case *kmsg.AlterClientQuotasRequest:
 		for _, e := range req.Entries {
-			entity := ""
+			var parts []string
 			for _, part := range e.Entity {
-				entity += part.Type + "=" + orAny(part.Name) + " "
+				name := "<default>"
+				if part.Name != nil {
+					name = *part.Name
+				}
+				parts = append(parts, part.Type+"="+name)
 			}
+			entity := strings.Join(parts, ",")
 			for _, op := range e.Ops {
 				what := fmt.Sprintf("%s=%v", op.Key, op.Value)
 				if op.Remove {
