@@ -1,7 +1,7 @@
 # Tests of the whole program beside real clients and Apache Kafka; included by the Makefile.
 # They install what they need into $BARNABAS_CACHE (default ~/.cache/barnabas-tests).
 
-.PHONY: interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
+.PHONY: robustness interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
 
 INTEROP_FLAGS ?=
 BENCH_FLAGS ?=
@@ -30,3 +30,13 @@ crash-short: ## a sample of it
 
 kafkadisk: ## Apache Kafka's tools and broker over our data directories, and ours over Apache's
 	go run ./tests/kafkadisk $(KAFKADISK_FLAGS)
+
+.PHONY: suites
+
+suites: ## the test suites of other clients against Barnabas; see tests/suites
+	go run ./tests/suites $(SUITES_FLAGS)
+
+ROBUSTNESS_FLAGS ?=
+
+robustness: ## clients that stall, flood and vanish by the thousand: memory, and a bystander's latencies
+	go run ./tests/robustness $(ROBUSTNESS_FLAGS)
