@@ -255,3 +255,34 @@ func errorCodes(v reflect.Value, seen map[protocol.ErrorCode]int) {
 		}
 	}
 }
+
+// With an ACL for everything on every resource no API finds an authorization wanting: what
+// the table lists is what the handlers ask for.
+func TestAPrincipalWithAllACLsIsRefusedByNoAPI(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	store := b.Broker().Store()
+	var acls []metadata.ACL
+	for kind, name := range map[int8]string{2: "*", 3: "*", 4: "kafka-cluster", 5: "*"} {
+		acls = append(acls, metadata.ACL{ResourceType: kind, ResourceName: name, PatternType: 3, Principal: "User:ANONYMOUS", Host: "*", Operation: 2, Permission: 3})
+	}
+	if errs, err := store.CreateACLs(t.Context(), acls); err != nil || errs[0] != nil {
+		t.Fatal(err, errs)
+	}
+	createTopic(t, b, hiddenName)
+	for _, api := range dial(t, b).call(kmsg.NewPtrApiVersionsRequest()).(*kmsg.ApiVersionsResponse).ApiKeys {
+		if refusals[api.ApiKey] == nil || api.ApiKey == protocol.KeyDeleteACLs {
+			continue // the ACLs themselves stay
+		}
+		for version := api.MinVersion; version <= api.MaxVersion; version++ {
+			seen := map[protocol.ErrorCode]int{}
+			resp := sweepCall(t, b, sweepRequest(api.ApiKey, version, hiddenName))
+			errorCodes(reflect.ValueOf(resp).Elem(), seen)
+			for _, code := range []protocol.ErrorCode{protocol.ErrTopicAuthorizationFailed, protocol.ErrGroupAuthorizationFailed,
+				protocol.ErrClusterAuthorizationFailed, protocol.ErrTransactionalIDAuthorizationFailed} {
+				if seen[code] > 0 {
+					t.Errorf("%s v%d: %+v", protocol.APIName(api.ApiKey), version, resp)
+				}
+			}
+		}
+	}
+}
