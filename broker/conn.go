@@ -26,6 +26,9 @@ const (
 	// maxUnsent bounds the answers of one connection that wait for its socket; past it
 	// nothing more is read from the connection.
 	maxUnsent = 1 << 20
+	// maxUnsentMemory bounds the part of them that is held in memory, which regions of log
+	// files are not.
+	maxUnsentMemory = 128 << 10
 )
 
 // session is who is on a connection: an immutable snapshot, swapped whole.
@@ -79,6 +82,7 @@ type conn struct {
 	spare    output   // the writer's other buffer
 	writing  bool     // somebody is in writeLoop
 	unsent   int      // bytes in out and with the writer
+	held     int      // of those, the bytes in memory
 	hangUp   *request // close once everything before it is sent
 	closed   bool
 }
@@ -108,8 +112,7 @@ func (c *conn) logger() *slog.Logger {
 
 // serve reads and begins requests until the connection ends.
 func (c *conn) serve() {
-	err := c.readLoop()
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+	if err := c.readLoop(); !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
 		var bad *badFrameError
 		if errors.As(err, &bad) {
 			c.logger().Warn("closing the connection", "reason", bad.reason)
@@ -304,7 +307,7 @@ func (c *conn) releaseBuffers() {
 func (c *conn) enqueue(r *request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent) && !c.closed {
+	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent || c.held > maxUnsentMemory) && !c.closed {
 		c.startWriterLocked()
 		c.inline = nil
 		c.room.Wait()
@@ -362,7 +365,9 @@ func (c *conn) drainLocked() {
 		if c.closed || c.out.hangUp {
 			r.releaseAttachments()
 		} else {
-			c.unsent += c.out.add(r)
+			size, held := c.out.add(r)
+			c.unsent += size
+			c.held += held
 			if c.hangUp == r {
 				c.out.hangUp = true
 			}
@@ -428,7 +433,7 @@ func (c *conn) writeLoop() error {
 		c.spare = output{}
 		c.mu.Unlock()
 
-		size := taken.size
+		size, held := taken.size, len(taken.bytes)
 		err := taken.writeTo(c)
 		hangUp := taken.hangUp
 		taken.reset()
@@ -436,6 +441,7 @@ func (c *conn) writeLoop() error {
 		c.mu.Lock()
 		c.spare = taken
 		c.unsent -= size
+		c.held -= held
 		c.room.Signal()
 		c.mu.Unlock()
 		c.touch()

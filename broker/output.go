@@ -27,9 +27,11 @@ type output struct {
 
 func (o *output) empty() bool { return o.size == 0 && !o.hangUp }
 
-// add appends the answer of r, taking over its regions, and returns its size.
-func (o *output) add(r *request) int {
-	size, done := len(r.encoded), 0
+// add appends the answer of r, taking over its regions, and returns its size and how much
+// of it lies in memory.
+func (o *output) add(r *request) (size, held int) {
+	before, done := len(o.bytes), 0
+	size = len(r.encoded)
 	for i := range r.attachments {
 		a := &r.attachments[i]
 		size += a.size()
@@ -43,7 +45,7 @@ func (o *output) add(r *request) int {
 	}
 	o.bytes = append(o.bytes, r.encoded[done:]...)
 	o.size += size
-	return size
+	return size, len(o.bytes) - before
 }
 
 // release drops everything.
