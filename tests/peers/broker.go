@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -183,12 +184,13 @@ func (b *Broker) prepareApache(controllerPort, zookeeperPort int) error {
 		config["zookeeper.connect"] = fmt.Sprintf("127.0.0.1:%d", zookeeperPort)
 	} else {
 		config["process.roles"] = "broker,controller"
-		config["node.id"] = "1"
+		nodeID := cmp.Or(b.Options.Config["node.id"], "1")
+		config["node.id"] = nodeID
 		config["listeners"] = fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, controllerPort)
 		config["advertised.listeners"] = "PLAINTEXT://" + b.Addr
 		config["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
 		config["controller.listener.names"] = "CONTROLLER"
-		config["controller.quorum.voters"] = fmt.Sprintf("1@127.0.0.1:%d", controllerPort)
+		config["controller.quorum.voters"] = fmt.Sprintf("%s@127.0.0.1:%d", nodeID, controllerPort)
 	}
 	maps.Copy(config, b.Options.Config)
 	path := filepath.Join(b.Options.Dir, "server.properties")

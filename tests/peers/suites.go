@@ -71,7 +71,7 @@ func makeWritable(dir string) error {
 // PYTHONPATH with what the tests need. One module of the test suite, which starts Apache's
 // scripts, is not in the package that the registry has; service is ours in its place.
 func (c *Cache) KafkaPythonTests(service string) (dir, pythonPath string, err error) {
-	tools, err := c.pip("pytest", "1", nil, "pytest==9.0.1", "pytest-timeout", "pytest-mock", "py",
+	tools, err := c.pip("pytest", "1", nil, "pytest==9.2.0", "pytest-timeout", "pytest-mock", "py",
 		"python-snappy", "lz4", "zstandard", "crc32c")
 	if err != nil {
 		return "", "", err

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// toolVersion is the Apache Kafka whose command line tools some tests of librdkafka call.
+// librdkafkaVersion is the broker version it is told, which decides what tests apply.
+const (
+	toolVersion       = "3.9.2"
+	librdkafkaVersion = "3.9.2"
+)
+
+// scripts of Apache Kafka that tests of librdkafka call, and the programs behind them.
+var scripts = map[string]string{
+	"kafka-topics.sh":  "org.apache.kafka.tools.TopicCommand",
+	"kafka-acls.sh":    "kafka.admin.AclCommand",
+	"kafka-configs.sh": "kafka.admin.ConfigCommand",
+}
+
+// runLibrdkafka runs librdkafka's test-runner once for each number of a test, without
+// those that need no broker and those of share groups.
+func runLibrdkafka(j *job) ([]result, error) {
+	tests, err := librdkafkaTests(filepath.Join(j.program.dir, "test.c"))
+	if err != nil {
+		return nil, err
+	}
+	kafkaPath := filepath.Join(j.dir, "kafka")
+	if err := writeScripts(j.cache, filepath.Join(kafkaPath, "bin")); err != nil {
+		return nil, err
+	}
+	conf := filepath.Join(j.dir, "test.conf")
+	if err := os.WriteFile(conf, []byte("metadata.broker.list="+j.addr+"\ntest.timeout.multiplier=2\n"), 0o644); err != nil {
+		return nil, err
+	}
+	src := filepath.Dir(j.program.dir)
+	env := append(os.Environ(), "RDKAFKA_TEST_CONF="+conf, "TEST_KAFKA_VERSION="+librdkafkaVersion, "BROKERS="+j.addr,
+		"KAFKA_PATH="+kafkaPath, "LD_LIBRARY_PATH="+filepath.Join(src, "src")+":"+filepath.Join(src, "src-cpp"))
+	byNumber := map[string][]string{}
+	for _, name := range tests {
+		if !j.skip[name] && j.wanted.MatchString(name) {
+			byNumber[name[:4]] = append(byNumber[name[:4]], name)
+		}
+	}
+	var results []result
+	for _, number := range slices.Sorted(maps.Keys(byNumber)) {
+		log := filepath.Join(j.dir, number+".log")
+		if err := runTestRunner(j.program.dir, log, append(env, "TESTS="+number)); err != nil {
+			return nil, err
+		}
+		states, err := parseTestRunner(log)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range byNumber[number] {
+			r, ok := states[name]
+			if !ok {
+				r = result{status: failed, reason: "the runner ended without a word on it"}
+			}
+			r.name = name
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}
+
+// testRunnerPatience is how long the tests of one number may take.
+const testRunnerPatience = 15 * time.Minute
+
+func runTestRunner(dir, logPath string, env []string) error {
+	log, err := os.Create(logPath)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command("./test-runner", "-L", "-p1")
+	cmd.Dir, cmd.Env = dir, env
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	overdue := time.AfterFunc(testRunnerPatience, func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	defer overdue.Stop()
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	return nil
+}
+
+var (
+	librdkafkaTest = regexp.MustCompile(`_TEST\((\d{4}_\w+),([^)]*)`)
+	summaryLine    = regexp.MustCompile(`^\|(?:\x1b\[[0-9;]*m)? (\w+) +\| +(\w+) \| +([0-9.]+)s (?:\x1b\[[0-9;]*m)?\|(.*)$`)
+	escape         = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+)
+
+// librdkafkaTests reads the names of the tests from the table in test.c: those that need a
+// broker and nobody at the keyboard, but not those of share groups.
+func librdkafkaTests(path string) ([]string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, m := range librdkafkaTest.FindAllStringSubmatch(string(data), -1) {
+		if name, flags := m[1], m[2]; !strings.Contains(flags, "TEST_F_LOCAL") && !strings.Contains(flags, "TEST_F_MANUAL") &&
+			!strings.Contains(name, "_share_") {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s: no tests in it", path)
+	}
+	return names, nil
+}
+
+// parseTestRunner reads the summary at the end of a run.
+func parseTestRunner(path string) (map[string]result, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	states := map[string]result{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		m := summaryLine.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		r := result{status: failed, reason: strings.TrimSpace(escape.ReplaceAllString(m[4], ""))}
+		switch m[2] {
+		case "PASSED":
+			r.status, r.reason = passed, ""
+		case "SKIPPED":
+			r.status = skipped
+		}
+		r.duration, _ = time.ParseDuration(m[3] + "s")
+		states[m[1]] = r
+	}
+	return states, lines.Err()
+}
+
+// writeScripts makes the scripts of Apache's distribution, which its jars lack.
+func writeScripts(cache *peers.Cache, dir string) error {
+	libs, err := cache.Jars(toolVersion)
+	if err != nil {
+		return err
+	}
+	classPath, err := cache.ToolClassPath(libs)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for name, class := range scripts {
+		text := fmt.Sprintf("#!/bin/sh\nexec java %s -cp '%s' %s \"$@\"\n", strings.Join(peers.ToolJVM, " "), classPath, class)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
