@@ -23,7 +23,6 @@ type flagDef struct {
 	global   bool
 	set      func(string) error
 	complete string // as in command.complete
-	seen     bool
 }
 
 func (d *flagDef) spelled() string {
@@ -91,12 +90,6 @@ func (f *flagSet) duration(p *time.Duration, name string, short byte, value, usa
 	})
 }
 
-// was says whether the flag was on the command line.
-func (f *flagSet) was(name string) bool {
-	d := f.long(name)
-	return d != nil && d.seen
-}
-
 func (f *flagSet) long(name string) *flagDef {
 	for i := range f.flags {
 		if f.flags[i].name == name {
@@ -144,7 +137,6 @@ func (f *flagSet) parse(args []string) (positional []string, err error) {
 				if err := d.set(""); err != nil {
 					return nil, err
 				}
-				d.seen = true
 				args[i] = "-" + value
 				i--
 				continue
@@ -163,7 +155,6 @@ func (f *flagSet) parse(args []string) (positional []string, err error) {
 		if err := d.set(value); err != nil {
 			return nil, fmt.Errorf("--%s: %w", d.name, err)
 		}
-		d.seen = true
 	}
 	return positional, nil
 }

@@ -27,6 +27,8 @@ func TestScripts(t *testing.T) {
 			b := brokertest.Start(env.T().(testing.TB), "num.partitions=1")
 			env.Setenv("BARNABAS_BOOTSTRAP", b.Address())
 			env.Setenv("BROKER", b.Address())
+			// The race detector has every program it is in sleep for a second at its end.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
@@ -82,9 +83,10 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var running atomic.Pointer[broker.Broker] // the store asks while the broker starts
 	schema := &config.Schema{Current: func() *config.Config {
-		if s.broker != nil {
-			return s.broker.Config()
+		if b := running.Load(); b != nil {
+			return b.Config()
 		}
 		return c
 	}}
@@ -119,6 +121,7 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	running.Store(s.broker)
 	return s, nil
 }
 
