@@ -56,14 +56,14 @@ func (m *dirMoves) start(tp protocol.TopicPartition, dir string) error {
 		}
 		stop()
 		delete(m.moves, tp)
-		if err := m.futures().DeleteFuture(tp); err != nil && !errors.Is(err, log.ErrUnknownLog) {
+		if err := m.b.logs.DeleteFuture(tp); err != nil && !errors.Is(err, log.ErrUnknownLog) {
 			return err
 		}
 	}
 	if l.DataDir() == dir {
 		return nil
 	}
-	future, err := m.futures().CreateFuture(tp, dir)
+	future, err := m.b.logs.CreateFuture(tp, dir)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (m *dirMoves) run(ctx context.Context, tp protocol.TopicPartition, future *
 	m.mu.Unlock()
 	if err != nil {
 		m.b.logger.Error("cannot move a log to another data directory", "topic", tp.Topic, "partition", tp.Partition, "err", err)
-		m.futures().DeleteFuture(tp)
+		m.b.logs.DeleteFuture(tp)
 		return
 	}
 	m.b.logger.Info("moved a log to another data directory", "topic", tp.Topic, "partition", tp.Partition, "dir", future.DataDir())
@@ -128,7 +128,7 @@ func (m *dirMoves) copy(ctx context.Context, tp protocol.TopicPartition, future 
 				if future.LogEndOffset() < current.LogEndOffset() {
 					return nil, false, nil // something was appended meanwhile
 				}
-				l, err := m.futures().SwapFuture(tp)
+				l, err := m.b.logs.SwapFuture(tp)
 				return l, err == nil, err
 			})
 			if swapped || err != nil {
@@ -159,27 +159,4 @@ func (m *dirMoves) throttle(ctx context.Context, size int) {
 	case <-time.After(time.Duration(float64(size) / float64(rate) * float64(time.Second))):
 	case <-ctx.Done():
 	}
-}
-
-type futureLogs interface {
-	CreateFuture(protocol.TopicPartition, string) (*log.Log, error)
-	SwapFuture(protocol.TopicPartition) (*log.Log, error)
-	DeleteFuture(protocol.TopicPartition) error
-}
-
-type noFutures struct{}
-
-func (noFutures) CreateFuture(protocol.TopicPartition, string) (*log.Log, error) {
-	return nil, protocol.ErrKafkaStorageError
-}
-func (noFutures) SwapFuture(protocol.TopicPartition) (*log.Log, error) {
-	return nil, protocol.ErrKafkaStorageError
-}
-func (noFutures) DeleteFuture(protocol.TopicPartition) error { return log.ErrUnknownLog }
-
-func (m *dirMoves) futures() futureLogs {
-	if f, ok := any(m.b.logs).(futureLogs); ok {
-		return f
-	}
-	return noFutures{}
 }

@@ -33,7 +33,7 @@ type produce struct {
 type produceWait struct {
 	partition *replication.Partition
 	index     int // in resp.Partitions
-	offset    int64
+	ack       replication.Acknowledgement
 }
 
 var produces = sync.Pool{New: func() any { return new(produce) }}
@@ -178,13 +178,15 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 	if err != nil {
 		return err
 	}
-	end := info.LastOffset + 1
 	if p.req.Acks == 0 || info.LastOffset < 0 {
 		return nil
 	}
-	durable := l.Config().DurableAcks
-	if p.req.Acks == -1 && !partition.CommittedAt(end) || durable && l.RecoveryPoint() < end {
-		p.waits = append(p.waits, produceWait{partition: partition, index: len(p.resp.Partitions) - 1, offset: end})
+	// A batch that was here already may not have been synced when it came first.
+	ack := replication.Acknowledgement{
+		Offset: info.LastOffset + 1, Replicated: p.req.Acks == -1, Synced: info.MustSync || l.Config().SyncBeforeAck(),
+	}
+	if !partition.CanAcknowledge(ack) {
+		p.waits = append(p.waits, produceWait{partition: partition, index: len(p.resp.Partitions) - 1, ack: ack})
 	}
 	return nil
 }
@@ -254,7 +256,7 @@ func (p *produce) wait() {
 	p.b.timers.start(&p.expired, time.Now().Add(timeout), p.expire)
 	for i := range p.waits {
 		w := p.waits[i]
-		w.partition.WhenCommitted(w.offset, func(err error) { p.done(w.index, err) })
+		w.partition.When(w.ack, func(err error) { p.done(w.index, err) })
 	}
 	p.done(-1, nil)
 }
@@ -292,7 +294,7 @@ func (p *produce) expire() {
 	p.ended = true
 	for _, w := range p.waits {
 		out := &p.resp.Partitions[w.index]
-		if out.ErrorCode == protocol.None && !w.partition.CommittedAt(w.offset) {
+		if out.ErrorCode == protocol.None && !w.partition.CanAcknowledge(w.ack) {
 			out.ErrorCode, out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = protocol.ErrRequestTimedOut, -1, -1, -1
 		}
 	}

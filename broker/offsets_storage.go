@@ -7,6 +7,7 @@ import (
 	"github.com/barnabas-broker/barnabas/broker/group"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/replication"
 )
 
 // offsetsStorage lets the group coordinator write and read __consumer_offsets.
@@ -33,18 +34,18 @@ func (s offsetsStorage) Append(w group.Write, done func(error)) {
 		done(err)
 		return
 	}
-	end := info.LastOffset + 1
-	if p.CommittedAt(end) {
+	ack := replication.Acknowledgement{Offset: info.LastOffset + 1, Replicated: true, Synced: info.MustSync}
+	if p.CanAcknowledge(ack) {
 		done(nil)
 		return
 	}
-	s.await(p.WhenCommitted, end, w.Timeout, done)
+	s.await(p, ack, w.Timeout, done)
 }
 
-// await calls done once, when the offset is committed or the timeout has passed.
-func (s offsetsStorage) await(when func(int64, func(error)), end int64, timeout time.Duration, done func(error)) {
+// await calls done once, when the append is acknowledged or the timeout has passed.
+func (s offsetsStorage) await(p *replication.Partition, ack replication.Acknowledgement, timeout time.Duration, done func(error)) {
 	result := make(chan error, 1)
-	when(end, func(err error) { result <- err })
+	p.When(ack, func(err error) { result <- err })
 	go func() {
 		select {
 		case err := <-result:

@@ -116,29 +116,46 @@ func (p *Partition) appended(l *log.Log, role *Role, size int64) {
 // Wake lets everybody who waits for the partition look again.
 func (p *Partition) Wake() { p.waiters.grown(-1) }
 
-// WhenCommitted calls done once everything below offset is on every in-sync replica and,
-// where the topic asks for durable acknowledgements, on the disk. It calls done with an
-// error if the leadership ends first. done may be called before WhenCommitted returns
-// and must not block.
-func (p *Partition) WhenCommitted(offset int64, done func(error)) {
+// Acknowledgement is what a writer waits for before it is told that its records are in.
+type Acknowledgement struct {
+	Offset     int64 // one past the last record
+	Replicated bool  // on every in-sync replica: below the high watermark
+	Synced     bool  // on this broker's disk
+}
+
+// When calls done once the acknowledgement can be given, or with an error if the
+// leadership ends first. done may be called before When returns and must not block.
+func (p *Partition) When(a Acknowledgement, done func(error)) {
 	l, err := p.Log()
 	if err != nil {
 		done(err)
 		return
 	}
-	p.whenReplicated(l, offset, func(err error) {
-		if err != nil || !l.Config().DurableAcks {
+	if !a.Replicated {
+		whenSynced(l, a, done)
+		return
+	}
+	p.whenReplicated(l, a.Offset, func(err error) {
+		if err != nil {
 			done(err)
 			return
 		}
-		l.WaitDurable(offset, done)
+		whenSynced(l, a, done)
 	})
 }
 
-// CommittedAt says whether WhenCommitted would answer at once and without an error.
-func (p *Partition) CommittedAt(offset int64) bool {
+func whenSynced(l *log.Log, a Acknowledgement, done func(error)) {
+	if !a.Synced {
+		done(nil)
+		return
+	}
+	l.WaitDurable(a.Offset, done)
+}
+
+// CanAcknowledge says whether When would answer at once and without an error.
+func (p *Partition) CanAcknowledge(a Acknowledgement) bool {
 	l, err := p.Log()
-	return err == nil && l.HighWatermark() >= offset && (!l.Config().DurableAcks || l.RecoveryPoint() >= offset)
+	return err == nil && (!a.Replicated || l.HighWatermark() >= a.Offset) && (!a.Synced || l.DurableOffset() >= a.Offset)
 }
 
 func (p *Partition) whenReplicated(l *log.Log, offset int64, done func(error)) {
