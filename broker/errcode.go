@@ -37,15 +37,3 @@ func messageOf(err error) *string {
 	}
 	return nil
 }
-
-// messageOrName is messageOf for answers that Apache never leaves without a text.
-func messageOrName(err error) *string {
-	if err == nil {
-		return nil
-	}
-	if m := messageOf(err); m != nil {
-		return m
-	}
-	name := codeOf(err).Error()
-	return &name
-}

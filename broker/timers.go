@@ -9,10 +9,9 @@ import (
 // timers is the deadlines of all waiting requests: one heap, one goroutine, and no timer
 // of the runtime but the one for the earliest. While nothing waits it sleeps.
 type timers struct {
-	mu     sync.Mutex
-	heap   timerHeap
-	kick   chan struct{} // the earliest deadline came nearer
-	closed bool
+	mu   sync.Mutex
+	heap timerHeap
+	kick chan struct{} // the earliest deadline came nearer
 }
 
 // timer is one deadline. Its owner embeds it; it is in the heap at most once.

@@ -90,13 +90,6 @@ func (c *segmentCache) idle() []*openSegment {
 	return idle
 }
 
-// count is the number of open segments.
-func (c *segmentCache) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.open)
-}
-
 // evict closes a segment that the cache wants closed, unless the log is busy. It is
 // called by whoever opened another segment, perhaps with that one's log locked, so it
 // waits for no lock.

@@ -224,16 +224,6 @@ func (x *sparseIndex) write() error {
 	return nil
 }
 
-// sync writes the index and makes its file durable.
-func (x *sparseIndex) sync() error {
-	f, err := x.fs.OpenFile(*x.path.Load(), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
-
 // truncate keeps the first count entries, in memory and in the file.
 func (x *sparseIndex) truncate(count int) error {
 	t := x.tail.Load()

@@ -60,7 +60,7 @@ func TestChecksComeInKafkasOrder(t *testing.T) {
 		{"base offset 1 before size", set(good(), 4, 1), func(s *ValidateSettings) { s.MaxMessageBytes = 10 }, ErrInvalidRecord},
 		{"size before CRC", set(good(), 17, 0), func(s *ValidateSettings) { s.MaxMessageBytes = 10 }, ErrMessageTooLarge},
 		{"CRC before codec", set(good(), 21, 5<<16), nil, ErrCorruptMessage},
-		{"codec 5", resealed(set(good(), 21, 5<<16|0)), nil, ErrUnknownServerError},
+		{"codec 5", resealed(set(good(), 21, 5<<16)), nil, ErrUnknownServerError},
 		{"codec before count", resealed(set(set(good(), 57, 9), 21, 7<<16)), nil, ErrUnknownServerError},
 		{"count", resealed(set(good(), 57, 9)), nil, ErrInvalidRecord},
 		{"not what its codec says", resealed(set(good(), 21, 1<<16)), nil, ErrInvalidRecord},

@@ -184,9 +184,7 @@ type listenerRules struct {
 
 func (c *Config) listeners(fail func(key, format string, args ...any)) Listeners {
 	r := listenerRules{c: c, fail: fail}
-	for _, name := range splitCSV(c.text("controller.listener.names")) {
-		r.controllers = append(r.controllers, name)
-	}
+	r.controllers = append(r.controllers, splitCSV(c.text("controller.listener.names"))...)
 	bound, err := parseEndpoints(c.listenersValue())
 	if err != nil {
 		fail("listeners", "%v", err)

@@ -139,7 +139,7 @@ func TestSegment(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		// The bubble's clock stands in the year 2000; Apache's does not, and expires.
-		time.Sleep(time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)))
 		w := newOurWorld(t)
 		more := `
 commit v=0 g=old o=orders/0:44

@@ -51,7 +51,6 @@ type simulation struct {
 	step    int
 
 	members map[string]map[string]int32 // member ids given out, by group, with a generation
-	epoch   int                         // of the core: events of an earlier one are void
 }
 
 // logged is a record in the log, or a marker.

@@ -50,12 +50,11 @@ func (c *Controller) CreateTopics(m *metadata.Image, cmd metadata.CreateTopics) 
 
 // topicMaker makes the records of the new topics and partitions of one command.
 type topicMaker struct {
-	c       *Controller
-	m       *metadata.Image
-	placer  *placer
-	room    int // partitions that the command may still make
-	dirs    map[int32]protocol.UUID
-	scratch []protocol.UUID
+	c      *Controller
+	m      *metadata.Image
+	placer *placer
+	room   int // partitions that the command may still make
+	dirs   map[int32]protocol.UUID
 }
 
 var errTooLarge = &protocol.Error{Code: protocol.ErrPolicyViolation, Message: "Unable to perform excessively large batch operation."}

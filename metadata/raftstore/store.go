@@ -41,7 +41,6 @@ type Store struct {
 	controller *controller.Controller
 	request    requestID // of the last proposal
 	leading    bool
-	buf        []byte
 }
 
 var _ metadata.Store = (*Store)(nil)

@@ -89,7 +89,7 @@ func (schema) Validate(r metadata.ConfigResource, values, _ map[string]string) e
 	for key, value := range values {
 		switch {
 		case strings.HasPrefix(key, "unknown"):
-			return fmt.Errorf("Unknown topic config name: %s", key)
+			return protocol.Errorf(protocol.ErrInvalidConfig, "Unknown topic config name: %s", key)
 		case key == "retention.ms" && strings.Trim(value, "-0123456789") != "":
 			return protocol.Errorf(protocol.ErrInvalidConfig, "Invalid value %s for configuration %s: Not a number of type LONG", value, key)
 		case key == "read.only":
