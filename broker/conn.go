@@ -115,6 +115,7 @@ func (c *conn) serve() {
 	if err := c.readLoop(); !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
 		var bad *badFrameError
 		if errors.As(err, &bad) {
+			c.b.metrics.badFrames.Add(1)
 			c.logger().Warn("closing the connection", "reason", bad.reason)
 		} else {
 			c.logger().Debug("connection ended", "err", err)

@@ -170,6 +170,9 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 		return err
 	}
 	out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = info.FirstOffset, info.LogAppendTime, info.LogStartOffset
+	if p.r.version < 3 {
+		p.b.metrics.produceConversion.Add(1) // a message set, stored as a batch
+	}
 	if !info.Duplicate {
 		p.b.metrics.bytesIn.Add(int64(info.Size))
 		p.b.metrics.messagesIn.Add(int64(info.RecordCount))
