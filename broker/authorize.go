@@ -117,6 +117,7 @@ const operationsNotAsked = -2147483648
 // A client that tries again and again gets one line in ten seconds.
 func (b *Broker) reportRefusal(r *request, op acl.Operation, resource acl.Resource, d acl.Decision) {
 	a := acl.Action{Principal: r.session.principal, Host: r.session.host, Operation: op, Resource: resource, API: r.api.name, RefCount: 1}
+	b.metrics.refusedAuthorizations.Add(1)
 	b.auditRefusal(r, &a, d)
 	key := a.Principal.String() + " " + a.Host.String() + " " + a.Operation.String() + " " + a.API + " " + a.Resource.String()
 	if skipped, ok := b.refusals.Say(key, time.Now()); ok {

@@ -29,6 +29,8 @@ type metrics struct {
 	connections       atomic.Int64 // accepted since the start
 	refused           atomic.Int64 // connections refused by a limit
 	badFrames         atomic.Int64
+
+	refusedAuthorizations atomic.Int64
 }
 
 // versionSlots is one more than the versions counted apart; the last slot takes the rest,

@@ -24,6 +24,7 @@ func (b *Broker) WriteMetrics(w *exposition.Writer, partitions bool) {
 	b.writeTraffic(w)
 	b.writeRequests(w)
 	b.writeConnections(w)
+	b.writeSecurity(w, partitions)
 	b.writeReplicas(w)
 	b.writeCluster(w)
 	b.writeLogs(w)

@@ -20,6 +20,9 @@ const (
 	kindCount
 )
 
+// Kinds is how many kinds there are.
+const Kinds = int(kindCount)
+
 // keys are the names of the quotas on the wire and in the metadata.
 var keys = [kindCount]string{"producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate",
 	"connection_creation_rate"}
