@@ -12,7 +12,7 @@ import (
 
 // pemBlock finds blocks as Kafka does, which is looser than RFC 7468: line ends may have
 // become blanks on the way through a properties file.
-var pemBlock = regexp.MustCompile(`-+BEGIN\s+([A-Z0-9 ]+?)\s*-+((?:\s*[^\r\n:-]+:[^\r\n]*[\r\n]+)*)([a-zA-Z0-9/+=\s]*)-+END\s+([A-Z0-9 ]+?)\s*-+`)
+var pemBlock = regexp.MustCompile(`-+BEGIN\s+([A-Z0-9 ]+?)\s*-+((?:\s*[^\r\n:]+:[^\r\n]*[\r\n]+)*)([a-zA-Z0-9/+=\s]*)-+END\s+([A-Z0-9 ]+?)\s*-+`)
 
 // pemContent is what PEM text holds.
 type pemContent struct {
