@@ -31,6 +31,10 @@ const (
 	maxUnsentMemory = 128 << 10
 )
 
+// maxStub is how much of a frame is kept aside while the rest of it is waited for, so that
+// a connection with so little holds no slab.
+const maxStub = 2 << 10
+
 // session is who is on a connection: an immutable snapshot, swapped whole.
 type session struct {
 	principal auth.Principal
@@ -69,6 +73,7 @@ type conn struct {
 	readFn          func(fd uintptr) bool
 	readN           int
 	readErr         error
+	stub            []byte // the beginning of a frame, while no buffer is held
 
 	send sender // used by whoever has set writing
 
@@ -167,7 +172,7 @@ func (c *conn) readLoop() error {
 }
 
 // fill reads what has arrived into buf, waiting for at least one byte. While it waits
-// with nothing buffered the connection holds no slab.
+// with next to nothing buffered the connection holds no slab.
 func (c *conn) fill() error {
 	if c.start == c.end {
 		c.start, c.end = 0, 0
@@ -194,6 +199,8 @@ func (c *conn) tryRead(fd uintptr) bool {
 	if c.buf == nil {
 		c.slab = getSlab()
 		c.buf = *c.slab
+		c.start, c.end = 0, copy(c.buf, c.stub)
+		c.stub = c.stub[:0]
 	}
 	for {
 		n, err := unix.Read(int(fd), c.buf[c.end:])
@@ -204,7 +211,11 @@ func (c *conn) tryRead(fd uintptr) bool {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN:
-			if c.start == c.end {
+			if have := c.end - c.start; c.slab != nil && have <= maxStub {
+				c.stub = append(c.stub, c.buf[c.start:c.end]...)
+				c.releaseBuffers()
+				c.start, c.end = 0, 0
+			} else if have == 0 {
 				c.releaseBuffers()
 			}
 			return false
