@@ -8,8 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
 // status is how one test ended.
@@ -81,7 +79,7 @@ func (o *outcome) count(s status) int {
 
 // printOutcomes prints the table and the tests that did not pass. It says whether every
 // test passed, was skipped by its suite, or is listed, and any ran.
-func printOutcomes(w io.Writer, kind peers.Kind, outcomes []*outcome) bool {
+func printOutcomes(w io.Writer, outcomes []*outcome) bool {
 	ok := true
 	for _, o := range outcomes {
 		fmt.Fprintf(w, "%s %s: what did not pass\n", o.suite.name, o.suite.version)
@@ -89,7 +87,7 @@ func printOutcomes(w io.Writer, kind peers.Kind, outcomes []*outcome) bool {
 		for _, r := range o.results {
 			if r.status != passed {
 				fmt.Fprintf(t, "  %s\t%s\t%s\n", r.status, r.name, r.reason)
-			} else if _, onList := o.list[r.name]; onList && !kind.IsApache() {
+			} else if _, onList := o.list[r.name]; onList {
 				fmt.Fprintf(t, "  passes\t%s\tbut is listed; its line can go\n", r.name)
 			}
 		}

@@ -46,7 +46,7 @@ func allSuites() []*suite {
 			run:     runKafkaGo,
 		},
 		{
-			name: "kafka-python", version: "3.0.12", apache39: "not counted", apache43: "not counted",
+			name: "kafka-python", version: "3.0.12", apache39: "50/3/14", apache43: "55/2/10",
 			config: map[string]string{
 				"num.partitions": "2", "group.initial.rebalance.delay.ms": "0", "group.min.session.timeout.ms": "1000", "node.id": "0",
 				"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
