@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
 // result is what one check of one peer came to.
@@ -41,7 +43,7 @@ func (s *suite) knownOnApache(peer, check string) string {
 		return ""
 	}
 	for _, p := range s.peers() {
-		if p.Name == peer && p.Before == 4 && strings.HasPrefix(s.kind.Version(), "4") {
+		if p.Name == peer && s.dropped(p) {
 			return "Apache 4 dropped what this client speaks"
 		}
 	}
@@ -60,6 +62,12 @@ func (s *suite) knownOnApache(peer, check string) string {
 		return "the consumer protocol is not on by default"
 	}
 	return ""
+}
+
+// dropped says whether the broker is one of Apache's that no longer speaks the versions
+// of this client.
+func (s *suite) dropped(p *peers.Peer) bool {
+	return p.Before > 0 && s.kind.IsApache() && strings.HasPrefix(s.kind.Version(), fmt.Sprint(p.Before))
 }
 
 func (s *suite) count(status string) int {
