@@ -162,7 +162,7 @@ func judge(claims map[string]any, subClaim, scopeClaim string, now time.Time, sk
 	return auth.BearerToken{Principal: sub, ExpiresAt: expires, Scope: scopes, Claims: claims}, nil
 }
 
-// moment reads a NumericDate: seconds since 1970, perhaps with a fraction.
+// moment reads a NumericDate: seconds since 1970, whose fraction is dropped as Kafka does.
 func moment(claims map[string]any, name string) (time.Time, bool, error) {
 	value, ok := claims[name]
 	if !ok {
@@ -176,8 +176,7 @@ func moment(claims map[string]any, name string) (time.Time, bool, error) {
 	if err != nil || math.IsNaN(seconds) || seconds < 0 || seconds > 253_402_300_799 { // the year 9999
 		return time.Time{}, false, errors.New("out of range")
 	}
-	whole, part := math.Modf(seconds)
-	return time.Unix(int64(whole), int64(part*1e9)), true, nil
+	return time.Unix(int64(seconds), 0), true, nil
 }
 
 // texts reads a claim that is a string, a list of strings, or absent.

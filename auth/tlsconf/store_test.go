@@ -144,9 +144,6 @@ func FuzzParseStore(f *testing.F) {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if strings.Contains(string(data), "\x02\x03") && len(data) > 10_000 {
-			return
-		}
 		for _, p := range []Passwords{{}, passwords("password", "keypassword")} {
 			if s, err := ParseStore(data, p); err == nil {
 				for _, k := range s.Keys {
