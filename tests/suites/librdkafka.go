@@ -105,6 +105,7 @@ func runTestRunner(dir, logPath string, env []string) error {
 var (
 	librdkafkaTest = regexp.MustCompile(`_TEST\((\d{4}_\w+),([^)]*)`)
 	summaryLine    = regexp.MustCompile(`^\|(?:\x1b\[[0-9;]*m)? (\w+) +\| +(\w+) \| +([0-9.]+)s (?:\x1b\[[0-9;]*m)?\|(.*)$`)
+	failureLine    = regexp.MustCompile(`^(?:\x1b\[[0-9;]*m)*### Test "(\w+).*" failed at`)
 	escape         = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 )
 
@@ -128,7 +129,8 @@ func librdkafkaTests(path string) ([]string, error) {
 	return names, nil
 }
 
-// parseTestRunner reads the summary at the end of a run.
+// parseTestRunner reads the summary at the end of a run, and what failed before it: a
+// runner that cannot clean up after a failure ends without a summary.
 func parseTestRunner(path string) (map[string]result, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -138,7 +140,18 @@ func parseTestRunner(path string) (map[string]result, error) {
 	states := map[string]result{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 64<<20)
+	failing := ""
 	for lines.Scan() {
+		if failing != "" {
+			states[failing] = result{status: failed, reason: strings.TrimSpace(escape.ReplaceAllString(lines.Text(), ""))}
+			failing = ""
+		}
+		if m := failureLine.FindStringSubmatch(lines.Text()); m != nil {
+			if _, ok := states[m[1]]; !ok {
+				failing = m[1]
+			}
+			continue
+		}
 		m := summaryLine.FindStringSubmatch(lines.Text())
 		if m == nil {
 			continue

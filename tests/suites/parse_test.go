@@ -86,8 +86,7 @@ func TestAListedSubTestExcusesItselfOnly(t *testing.T) {
 func TestTheSummaryOfLibrdkafkasRunnerIsRead(t *testing.T) {
 	states, err := parseTestRunner(write(t, "TEST 20261123 (bare, scenario default) SUMMARY\n"+
 		"|\x1b[32m 0001_multiobj                            |     PASSED |   2.402s \x1b[0m|\n"+
-		"|\x1b[31m 0011_produce_batch                       |     FAILED |  30.001s \x1b[0m|\x1b[31m it failed\x1b[0m\n"+
-		"|\x1b[36m 0113_cooperative_rebalance               |    SKIPPED |   0.000s \x1b[0m|\x1b[36m not now\x1b[0m\n"))
+		"|\x1b[31m 0011_produce_batch                       |     FAILED |  30.001s \x1b[0m|\x1b[31m it failed\x1b[0m\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +95,18 @@ func TestTheSummaryOfLibrdkafkasRunnerIsRead(t *testing.T) {
 	}
 	if r := states["0011_produce_batch"]; r.status != failed || r.reason != "it failed" {
 		t.Errorf("%+v", r)
+	}
+	states, err = parseTestRunner(write(t, "\x1b[31m### Test \"0061_consumer_lag (do_test:192: with transactions)\" failed at testcpp.h:77:() at Monday: ###\n"+
+		"init_transactions() failed\n### Test \"<MAIN>\" failed at test.c:1950:test_wait_exit() at Monday: ###\nno matter\n"))
+	if r := states["0061_consumer_lag"]; err != nil || r.status != failed || r.reason != "init_transactions() failed" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestATestThatWasSkippedIsReadWithItsReason(t *testing.T) {
+	states, err := parseTestRunner(write(t, "|\x1b[36m 0113_cooperative_rebalance               |    SKIPPED |   0.000s \x1b[0m|\x1b[36m not now\x1b[0m\n"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	if r := states["0113_cooperative_rebalance"]; r.status != skipped || r.reason != "not now" {
 		t.Errorf("%+v", r)
