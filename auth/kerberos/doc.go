@@ -5,5 +5,5 @@
 // The acceptor is our own, on gokrb5's cryptography, key tables and ASN.1 types; why is in
 // docs/decisions. Who the client is comes from the ticket alone. Every token is hostile:
 // whatever is wrong with it ends in an error. A Mechanism may be used by any number of
-// goroutines; nothing here talks to a KDC.
+// goroutines; only [Mechanism.SelfTest] talks to a KDC.
 package kerberos

@@ -310,3 +310,53 @@ func TestReplayedTicketOfARealClient(t *testing.T) {
 		t.Fatal("the second use was answered")
 	}
 }
+
+func TestSelfTest(t *testing.T) {
+	kdc := authtest.StartKDC(t)
+	rules, err := kerberos.ParseRules(authtest.Realm, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mechanism := func(keytab []byte) *kerberos.Mechanism {
+		t.Helper()
+		m, err := kerberos.New(kerberos.Options{Principal: service + "@" + authtest.Realm, Keytab: keytab, Rules: rules})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	first := kdc.AddService(service)
+	if err := mechanism(first).SelfTest(kdc.Conf(), first); err != nil {
+		t.Fatal(err)
+	}
+	newer := kdc.Keytab(service)
+	if err := mechanism(first).SelfTest(kdc.Conf(), first); err == nil {
+		t.Fatal("a key table that the KDC has left behind passed")
+	}
+	if err := mechanism(newer).SelfTest(kdc.Conf(), newer); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := os.ReadFile(kdc.Conf())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close()
+	lines := strings.Split(string(conf), "\n")
+	for i, line := range lines {
+		if strings.Contains(line, "kdc =") {
+			lines[i] = "  kdc = " + nobody
+		}
+	}
+	dead := filepath.Join(t.TempDir(), "krb5.conf")
+	if err := os.WriteFile(dead, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := mechanism(newer).SelfTest(dead, newer); err == nil || !strings.Contains(err.Error(), "KDC") {
+		t.Fatalf("without a KDC: %v", err)
+	}
+}
