@@ -3,9 +3,16 @@
 
 .PHONY: robustness interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
 
+CONFORMANCE_FLAGS ?=
 INTEROP_FLAGS ?=
 BENCH_FLAGS ?=
 CRASH_FLAGS ?=
+
+conformance: ## every answer beside Apache Kafka's, field by field; writes docs/conformance.md
+	go run ./tests/conformance -generate 250 -docs docs/conformance.md $(CONFORMANCE_FLAGS)
+
+conformance-short: ## the scripts by hand beside Apache Kafka 3.9.2 alone
+	go run ./tests/conformance -peers apache-3.9.2 $(CONFORMANCE_FLAGS)
 
 interop: ## every peer, every codec, against Barnabas
 	go run ./tests/interop $(INTEROP_FLAGS)

@@ -64,6 +64,13 @@ var explanations = []explanation{
 		why: "spaces around the value of a new topic's key: Apache shows them, we show the value that is in force"},
 	{script: "electleaders: elections", event: 11,
 		why: "ElectLeaders with a timeout of 0: KRaft refuses it, ZooKeeper mode served it, and clients still send it; we serve it"},
+	{script: "commit: .*v0", why: "OffsetCommit v0 is kept like later versions with us; KRaft brokers refuse it, ZooKeeper ones kept it in ZooKeeper"},
+	{script: "offsetfetch: nothing there v0", why: "OffsetFetch v0 is served by us, with error 3 where nothing is, as brokers over ZooKeeper answer it; KRaft brokers refuse it"},
+	{script: "offsetfetch: several groups", event: 2, theirs: "silent", why: "OffsetFetch v8 and later without groups: Apache 3.9 never answers"},
+	{script: "describegroups: kinds of states", path: ".*AuthorizedOperations", theirs: "328", ours: "3400",
+		why: "operations on a group: 4.x counts those on its configuration in, as we do; 3.9 does not know them"},
+	{script: "join: what is refused", event: 9, theirs: `"Empty"`, ours: `"Dead"`,
+		why: "a join that is refused leaves an empty group behind in Apache, none with us"},
 	{script: "produce: several topics.*", path: `Responses order`,
 		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
 }

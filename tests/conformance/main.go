@@ -1,5 +1,3 @@
-// Command conformance holds Barnabas against Apache Kafka: it plays the same requests
-// against both and compares every field of the answers. See doc.go.
 package main
 
 import (
@@ -8,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +25,8 @@ type options struct {
 	filter  *regexp.Regexp
 	workers int
 	verbose bool
+	docs    string
+	generated
 }
 
 func main() {
@@ -33,6 +34,9 @@ func main() {
 	kinds := flag.String("peers", "apache-3.9.2,apache-4.3.1", "brokers to compare with")
 	filter := flag.String("run", "", "regular expression of the scripts to run")
 	flag.IntVar(&opts.workers, "workers", 4, "scripts that run at the same time")
+	flag.Uint64Var(&opts.seed, "seed", 1, "seed of the generated requests")
+	flag.IntVar(&opts.count, "generate", 0, "generated exchanges for each API and version")
+	flag.StringVar(&opts.docs, "docs", "", "file to write the results to, as docs/conformance.md")
 	flag.BoolVar(&opts.verbose, "v", false, "print the transcripts")
 	flag.Func("running", "kind=host:port of a broker that runs already, with the same settings; may be given several times", func(s string) error {
 		kind, addr, ok := strings.Cut(s, "=")
@@ -71,7 +75,8 @@ func run(opts options) error {
 		return err
 	}
 	label := "c" + strconv.FormatInt(time.Now().UnixMilli()%(36*36*36*36*36*36)+36*36*36*36*36, 36)
-	playings := allPlayings(opts.filter)
+	playings := allPlayings(append(slices.Clone(scripts), opts.generated.scripts()...), opts.filter)
+	fmt.Printf("seed %d, %d scripts in all versions\n", opts.seed, len(playings))
 	seen := map[peers.Kind]*transcripts{}
 	for _, kind := range append(opts.peers, peers.Barnabas) {
 		start := time.Now()
@@ -147,7 +152,7 @@ func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, pl
 }
 
 // allPlayings are the scripts in all their versions.
-func allPlayings(filter *regexp.Regexp) []playing {
+func allPlayings(scripts []script, filter *regexp.Regexp) []playing {
 	var all []playing
 	for i := range scripts {
 		s := &scripts[i]

@@ -59,6 +59,11 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) 
 		}
 	}
 	groups.print()
+	if opts.docs != "" {
+		if err := writeDocs(opts, playings, seen, explainedCount); err != nil {
+			return err
+		}
+	}
 	for why, n := range explainedCount {
 		fmt.Printf("%6d  %s\n", n, why)
 	}

@@ -3,4 +3,4 @@ package main
 import "slices"
 
 // scripts are all hand-written sequences.
-var scripts = slices.Concat(produceScripts, fetchScripts, offsetScripts, metadataScripts, adminScripts)
+var scripts = slices.Concat(produceScripts, fetchScripts, offsetScripts, metadataScripts, adminScripts, groupScripts)

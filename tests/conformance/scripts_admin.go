@@ -239,7 +239,6 @@ var adminScripts = []script{
 		try(2, "cleanup.policy", ptr("nothing"))
 		try(3, "cleanup.policy", ptr("delete"))
 		try(3, "cleanup.policy", ptr("compact"))
-		try(3, "cleanup.policy", nil)
 		try(2, "retention.ms", ptr("5"))
 		try(3, "retention.ms", ptr("5"))
 		try(4, "retention.ms", ptr("5"))

@@ -1,0 +1,14 @@
+// Command conformance holds Barnabas against Apache Kafka. It starts Apache Kafka 3.9.2 and
+// 4.3.1 in KRaft mode and Barnabas one after the other with the same settings, plays the
+// same scripts against each, and compares what comes back field by field: error codes,
+// nulls, defaults, order, throttle times, which tagged fields are there, records down to
+// their headers, which connections close and which requests stay unanswered.
+//
+// Scripts are written by hand (scripts_*.go) or generated from the schema of the requests
+// (generate.go); each runs once for every version of the API that it is about. Every script
+// has names of its own, so that scripts do not see each other and may run at the same time.
+// Of an answer only ids, times around now, hosts, ports and directories are made equal
+// before comparing (normalise.go), and the order of lists that Apache takes out of hash
+// maps. Differences that are meant stand in explained.go with their reasons; any other
+// fails the run.
+package main
