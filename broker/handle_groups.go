@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/broker/group"
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -111,6 +113,8 @@ func (b *Broker) handleLeaveGroup(r *request) {
 // and on each topic.
 func (b *Broker) handleOffsetCommit(r *request) {
 	req := r.msg.(*kmsg.OffsetCommitRequest)
+	// Apache does not answer for topics of which nothing is committed.
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 })
 	if !b.mayReadGroup(r, req.Group) {
 		resp := kmsg.NewPtrOffsetCommitResponse()
 		for _, t := range req.Topics {
@@ -149,6 +153,7 @@ func (b *Broker) handleOffsetFetch(r *request) {
 // handleOffsetDelete, key 47, v0 (KIP-496). Needs Delete on the group and Read on each topic.
 func (b *Broker) handleOffsetDelete(r *request) {
 	req := r.msg.(*kmsg.OffsetDeleteRequest)
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool { return len(t.Partitions) == 0 })
 	if !b.authorize(r, acl.Delete, acl.Group(req.Group)) {
 		resp := kmsg.NewPtrOffsetDeleteResponse()
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)

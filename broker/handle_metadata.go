@@ -83,6 +83,7 @@ func (b *Broker) replyMetadataError(r *request, code protocol.ErrorCode, req *km
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.AuthorizedOperations = operationsNotAsked
 	resp.ControllerID = -1
+	resp.ErrorCode = int16(code) // v13 has a place for it
 	for _, asked := range req.Topics {
 		t := newMetadataTopic()
 		t.Topic, t.TopicID, t.ErrorCode = asked.Topic, asked.TopicID, int16(code)

@@ -94,6 +94,22 @@ func diffLists(path string, a, b wire.List, report func(path, a, b string)) {
 		report(path+" order", "["+strings.Join(ta, ", ")+"]", "["+strings.Join(tb, ", ")+"]")
 		return
 	}
+	if namesA, namesB := names(a), names(b); len(a) != len(b) && namesA != nil && namesB != nil {
+		for i, name := range namesA {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if j := slices.Index(namesB, name); j >= 0 {
+				diffTrees(at, a[i], b[j], report)
+			} else {
+				report(at, ta[i], "not there")
+			}
+		}
+		for j, name := range namesB {
+			if !slices.Contains(namesA, name) {
+				report(fmt.Sprintf("%s[%d]", path, j), "not there", tb[j])
+			}
+		}
+		return
+	}
 	for i := range max(len(a), len(b)) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
@@ -105,6 +121,20 @@ func diffLists(path string, a, b wire.List, report func(path, a, b string)) {
 			diffTrees(at, a[i], b[i], report)
 		}
 	}
+}
+
+// names returns the Name of every element, nil if they do not have one each.
+func names(list wire.List) []string {
+	var out []string
+	for _, v := range list {
+		s, _ := v.(*wire.Struct)
+		name, ok := s.Get("Name").(string)
+		if !ok || slices.Contains(out, name) {
+			return nil
+		}
+		out = append(out, name)
+	}
+	return out
 }
 
 func texts(list wire.List) []string {
