@@ -87,12 +87,3 @@ func commonPrefix(a, b string) int {
 	}
 	return n
 }
-
-// all appends every ACL of the tree.
-func (n *node) all(dst []*rule) []*rule {
-	dst = n.prefixed.all(n.literal.all(dst))
-	for _, child := range n.children {
-		dst = child.all(dst)
-	}
-	return dst
-}

@@ -139,7 +139,8 @@ func TestUnknownUsersLookLikeWrongPasswords(t *testing.T) {
 		t.Fatalf("%q", step.Token)
 		return ""
 	}
-	if first, again := salt("nobody"), salt("nobody"); first != again || first == salt("nobody2") {
+	first, again := salt("nobody"), salt("nobody")
+	if first != again || first == salt("nobody2") {
 		t.Fatal("salts of unknown users change, or do not differ")
 	}
 	other := NewScram(ScramOptions{Hash: ScramSHA256, Pepper: NewSecret("pepper"), Credential: func(string) (ScramCredential, bool) { return ScramCredential{}, false }})

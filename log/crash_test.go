@@ -53,7 +53,6 @@ type crashHistory struct {
 	batches map[int64][]byte // by base offset, as they should be
 	end     int64            // of what should be there
 	durable int64            // what is below must be there
-	start   int64
 }
 
 func (h *crashHistory) fail(format string, args ...any) {

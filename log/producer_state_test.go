@@ -37,9 +37,8 @@ func TestDecrementSequenceReversesIncrement(t *testing.T) {
 
 // producerModel is the state of one producer kept the simple way: all its batches.
 type producerModel struct {
-	epoch    int16
-	batches  [][3]int64 // first sequence, count, first offset
-	txnStart int64
+	epoch   int16
+	batches [][3]int64 // first sequence, count, first offset
 }
 
 func (p *producerModel) next() int32 {

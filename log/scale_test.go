@@ -74,7 +74,6 @@ func TestScale(t *testing.T) {
 	stop("recovered")
 	os.Remove(dir + "/" + manifestName)
 	stop("used")
-	start = time.Now()
 	if err := m.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,11 @@ import (
 type electionRule int
 
 const (
-	// electOnline keeps a leader that is good, else takes the first good replica in sync.
-	electOnline electionRule = iota
+	// The zero rule keeps a leader that is good, else takes the first good replica in sync.
+	_ electionRule = iota
 	// electPreferred moves to the preferred replica if that is good.
 	electPreferred
-	// electUnclean is electOnline, and where that finds nobody takes the first replica alive.
+	// electUnclean is the zero rule, and where that finds nobody takes the first replica alive.
 	electUnclean
 )
 

@@ -127,10 +127,6 @@ var auxiliary = map[int16]int16{0: 9, 1: 12, 2: 7, 3: 12, 8: 8, 9: 8, 10: 3, 11:
 	21: 2, 22: 4, 23: 4, 32: 4, 33: 2, 34: 2, 35: 4, 37: 3, 42: 2, 43: 2, 44: 1, 45: 0, 46: 0, 47: 0, 48: 1, 49: 1, 57: 1, 60: 1, 61: 0,
 	71: 0, 72: 0, 74: 0, 75: 0, 29: 3, 30: 3, 31: 3, 17: 1, 36: 2}
 
-// unset is the version of a kmsg request that says: the version of the script, or the
-// auxiliary one.
-const unset = 0
-
 // at gives a request a version of its own.
 func at(version int16, req kmsg.Request) kmsg.Request {
 	req.SetVersion(version)

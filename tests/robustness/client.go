@@ -22,7 +22,6 @@ type client struct {
 	conn net.Conn
 	id   int
 	next int32
-	body []byte
 }
 
 func dial(addr string, id int) (*client, error) {
