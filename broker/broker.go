@@ -90,6 +90,7 @@ type Broker struct {
 // limits are settings that are read for every frame.
 type limits struct {
 	requestMaxBytes int
+	authTimeout     time.Duration
 }
 
 // ErrClosing is what work gets that comes when the broker is shutting down.
@@ -125,6 +126,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	network := opts.Config.Broker().Network
 	b.limits.requestMaxBytes = int(network.SocketRequestMaxBytes)
+	b.limits.authTimeout = authTimeout
 	b.admitted = newAdmission(requestMemory(network))
 	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
 	b.producers = newProducerIDs(b)
@@ -177,6 +179,13 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.wg.Add(1)
 	go b.sweepIdle(b.ctx)
 	for _, l := range b.listeners {
+		if files := l.security.files; files != nil {
+			b.wg.Add(1)
+			go func() {
+				defer b.wg.Done()
+				files.Watch(b.ctx, tlsWatchInterval, b.logger.With("listener", l.name))
+			}()
+		}
 		b.wg.Add(1)
 		go l.accept()
 	}
@@ -327,6 +336,7 @@ func (b *Broker) applyBrokerConfig(d *metadata.Delta, image *metadata.Image) {
 	b.live.Store(next)
 	b.connections.configure(b.ctx, next.Broker())
 	b.closeExcess()
+	b.alterTLS()
 	if b.opts.OnConfig != nil {
 		b.opts.OnConfig(next)
 	}

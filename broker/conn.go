@@ -54,6 +54,10 @@ type conn struct {
 	peer     netip.AddrPort
 	id       uint64
 
+	gate      *auth.Gate // of a SASL listener; used by the reading goroutine alone
+	authTimer timer
+	unproved  atomic.Bool // authTimer counts
+
 	session    atomic.Pointer[session]
 	usage      quota.Client // what it uses of its quotas
 	mutedUntil atomic.Int64 // end of a quota's silence, in Unix nanoseconds
@@ -117,7 +121,11 @@ func (c *conn) logger() *slog.Logger {
 
 // serve reads and begins requests until the connection ends.
 func (c *conn) serve() {
-	if err := c.readLoop(); !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+	err := c.beginAuthentication()
+	if err == nil {
+		err = c.readLoop()
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
 		var bad *badFrameError
 		if errors.As(err, &bad) {
 			c.b.metrics.badFrames.Add(1)
@@ -127,6 +135,7 @@ func (c *conn) serve() {
 		}
 	}
 	c.close()
+	c.stopAuthTimer()
 	c.b.telemetry.forget(c.id)
 	c.releaseBuffers()
 }
@@ -157,6 +166,16 @@ func (c *conn) readLoop() error {
 			if c.mutedUntil.Load() != 0 {
 				if err := c.waitMuted(); err != nil {
 					return err
+				}
+			}
+			if c.gate != nil {
+				request, err := c.pass(frame)
+				if err != nil {
+					c.flush()
+					return err
+				}
+				if !request {
+					continue
 				}
 			}
 			if err := c.b.begin(c, frame); err != nil {
@@ -226,10 +245,24 @@ func (c *conn) tryRead(fd uintptr) bool {
 	}
 }
 
+// fillPlain is fill on a transport that is no bare socket. Between requests it waits with a
+// small buffer of its own.
 func (c *conn) fillPlain() error {
+	if c.start == c.end && c.buf != nil {
+		c.releaseBuffers()
+	}
 	if c.buf == nil {
+		if c.stub == nil {
+			c.stub = make([]byte, maxStub)
+		}
+		n, err := c.net.Read(c.stub)
+		if n == 0 {
+			return err
+		}
 		c.slab = getSlab()
 		c.buf = *c.slab
+		c.start, c.end = 0, copy(c.buf, c.stub[:n])
+		return nil
 	}
 	n, err := c.net.Read(c.buf[c.end:])
 	c.end += n
@@ -248,9 +281,12 @@ func (c *conn) nextFrame() ([]byte, error) {
 		return nil, nil
 	}
 	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
-	if size <= 0 || size > c.b.limits.requestMaxBytes {
-		return nil, badFrame("the size of a request is %d, which is not between 1 and socket.request.max.bytes=%d",
-			size, c.b.limits.requestMaxBytes)
+	if c.gate != nil {
+		if err := c.frameSize(size); err != nil {
+			return nil, err
+		}
+	} else if err := c.requestSize(size); err != nil {
+		return nil, err
 	}
 	if have >= 4+size {
 		frame := c.buf[c.start+4 : c.start+4+size]
@@ -260,6 +296,15 @@ func (c *conn) nextFrame() ([]byte, error) {
 	}
 	c.makeRoom(4 + size)
 	return nil, nil
+}
+
+// requestSize says whether a request may be of the size.
+func (c *conn) requestSize(size int) error {
+	if size <= 0 || size > c.b.limits.requestMaxBytes {
+		return badFrame("the size of a request is %d, which is not between 1 and socket.request.max.bytes=%d",
+			size, c.b.limits.requestMaxBytes)
+	}
+	return nil
 }
 
 // makeRoom lets buf take more of a frame of size bytes that starts at start. The buffer

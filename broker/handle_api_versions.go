@@ -58,8 +58,8 @@ func SupportedFeatures() []metadata.FeatureRange {
 	return []metadata.FeatureRange{{Name: "metadata.version", Min: 7, Max: 21}}
 }
 
-// handleSASLHandshake, key 17, v0-v1. No listener of ours asks for SASL yet, and on
-// others Kafka answers ILLEGAL_SASL_STATE and keeps the connection.
+// handleSASLHandshake, key 17, v0-v1. What belongs to an authentication does not come here,
+// see conn.pass; to the rest Kafka answers ILLEGAL_SASL_STATE and keeps the connection.
 func (b *Broker) handleSASLHandshake(r *request) {
 	var req protocol.SASLHandshakeRequest
 	if err := req.Decode(r.version, r.body); err != nil {

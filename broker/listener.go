@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -27,10 +28,16 @@ type listener struct {
 
 	advertisedHost string
 	advertisedPort int
+
+	security listenerSecurity
 }
 
 // listen binds the socket of a configured listener.
 func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, error) {
+	security, err := b.secure(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
+	}
 	network := &net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
 			// Kafka's default of 100 KB would switch the kernel's own sizing off, which costs a
@@ -51,7 +58,7 @@ func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, er
 			raw.Control(func(fd uintptr) { unix.Listen(int(fd), c.Broker().Network.SocketListenBacklogSize) })
 		}
 	}
-	l := &listener{b: b, name: cfg.Name, cfg: cfg, net: nl, port: nl.Addr().(*net.TCPAddr).Port}
+	l := &listener{b: b, name: cfg.Name, cfg: cfg, security: security, net: nl, port: nl.Addr().(*net.TCPAddr).Port}
 	l.advertisedHost, l.advertisedPort = cfg.AdvertisedHost, cfg.AdvertisedPort
 	if l.advertisedHost == "" {
 		l.advertisedHost = b.opts.HostName
@@ -107,6 +114,9 @@ func (b *Broker) serve(l *listener, nc net.Conn) {
 		if network.SocketSendBufferBytes > 0 && b.config().IsSet("socket.send.buffer.bytes") {
 			tcp.SetWriteBuffer(network.SocketSendBufferBytes)
 		}
+	}
+	if l.security.tls != nil {
+		nc = tls.Server(nc, l.security.tls) // the handshake is the connection's own work
 	}
 	b.mu.Lock()
 	if b.closing {

@@ -31,6 +31,10 @@ type metrics struct {
 	badFrames         atomic.Int64
 
 	refusedAuthorizations atomic.Int64
+
+	authenticated   atomic.Int64
+	unauthenticated atomic.Int64 // attempts that failed
+	expired         atomic.Int64 // sessions that ran out
 }
 
 // versionSlots is one more than the versions counted apart; the last slot takes the rest,

@@ -14,6 +14,12 @@ const throttledMost = 20
 func (b *Broker) writeSecurity(w *exposition.Writer, detailed bool) {
 	w.Counter("barnabas_broker_authorizations_refused_total", "Authorizations refused, those that a dry run let pass included.")
 	w.Int(b.metrics.refusedAuthorizations.Load())
+	w.Counter("barnabas_broker_authentications_total", "Authentications that succeeded, by certificate or by SASL, and repeated ones.")
+	w.Int(b.metrics.authenticated.Load())
+	w.Counter("barnabas_broker_authentications_failed_total", "Authentications that failed.")
+	w.Int(b.metrics.unauthenticated.Load())
+	w.Counter("barnabas_broker_sessions_expired_total", "Connections closed because their session had run out.")
+	w.Int(b.metrics.expired.Load())
 	acls := 0
 	if b.acls != nil {
 		acls = b.acls.Snapshot().Len()

@@ -40,7 +40,7 @@ func Start(t testing.TB, options ...string) *Broker {
 
 func (b *Broker) start() {
 	b.t.Helper()
-	c, err := config.Load(config.Options{Overrides: b.options})
+	c, err := config.Load(config.Options{Overrides: b.options, SecureListeners: true})
 	if err != nil {
 		b.t.Fatalf("configuration of the broker: %v", err)
 	}

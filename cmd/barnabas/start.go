@@ -30,6 +30,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	options.Environ = os.Environ()
+	options.SecureListeners = true
 	c, err := config.Load(options)
 	if err != nil {
 		explainConfigError(stderr, err)
