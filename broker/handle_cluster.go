@@ -391,7 +391,7 @@ func (b *Broker) handleUpdateFeatures(r *request) {
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = r.errorCode(err), messageOf(err)
 	}
-	if resp.ErrorCode == 0 {
+	if resp.ErrorCode == 0 && r.version < 2 {
 		resp.ErrorMessage = new(string)
 	}
 	for _, res := range results {

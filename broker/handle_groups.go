@@ -20,7 +20,7 @@ func (b *Broker) topicLookup(r *request, op acl.Operation) group.TopicLookup {
 	return func(name string, id protocol.UUID) group.Topic {
 		t := group.Topic{Name: name, ID: id}
 		var topic *metadata.Topic
-		if name == "" && !id.IsZero() {
+		if name == "" && (!id.IsZero() || r.version >= 10) {
 			if topic = image.TopicByID(id); topic == nil {
 				t.Err = protocol.ErrUnknownTopicID
 				return t

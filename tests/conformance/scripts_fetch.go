@@ -261,7 +261,7 @@ var fetchScripts = []script{
 		t.fill(lat, 0, records("x", "y"))
 		t.do(fetch(lat, latID, 0, 0))
 	}},
-	{"fetch: what old producers wrote", 1, 0, 0, func(t *T) {
+	{"fetch: what old producers wrote", 1, 0, 17, func(t *T) {
 		topic, id := t.topic("t", 1)
 		if !t.target.serves(0, 0) {
 			return
