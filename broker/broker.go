@@ -73,7 +73,9 @@ type Broker struct {
 
 	live      atomic.Pointer[config.Config] // the static configuration under the dynamic one
 	coarseNow atomic.Int64                  // seconds; good to one second
-	ready     atomic.Bool
+	// How long a client has for its authentication; tests change it.
+	authTimeout atomic.Int64
+	ready       atomic.Bool
 
 	wg           sync.WaitGroup
 	cancelWatch  func()
@@ -90,7 +92,6 @@ type Broker struct {
 // limits are settings that are read for every frame.
 type limits struct {
 	requestMaxBytes int
-	authTimeout     time.Duration
 }
 
 // ErrClosing is what work gets that comes when the broker is shutting down.
@@ -126,7 +127,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	network := opts.Config.Broker().Network
 	b.limits.requestMaxBytes = int(network.SocketRequestMaxBytes)
-	b.limits.authTimeout = authTimeout
+	b.authTimeout.Store(int64(authTimeout))
 	b.admitted = newAdmission(requestMemory(network))
 	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
 	b.producers = newProducerIDs(b)

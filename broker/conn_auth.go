@@ -28,7 +28,7 @@ func (c *conn) beginAuthentication() error {
 		return nil
 	}
 	if t, ok := c.net.(*tls.Conn); ok {
-		ctx, cancel := context.WithTimeout(c.b.ctx, c.b.limits.authTimeout)
+		ctx, cancel := context.WithTimeout(c.b.ctx, time.Duration(c.b.authTimeout.Load()))
 		err := t.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
@@ -88,7 +88,7 @@ func (c *conn) event(outcome audit.Outcome, mechanism, principal string) audit.E
 func (c *conn) startAuthTimer() {
 	c.unproved.Store(true)
 	c.b.timers.stop(&c.authTimer)
-	c.b.timers.start(&c.authTimer, time.Now().Add(c.b.limits.authTimeout), func() {
+	c.b.timers.start(&c.authTimer, time.Now().Add(time.Duration(c.b.authTimeout.Load())), func() {
 		if c.unproved.Load() {
 			c.refused("SASL", "", errors.New("no authentication in time"))
 			c.close()
@@ -185,7 +185,7 @@ func (c *conn) closeDelayed(frame []byte, v *auth.Verdict) error {
 		return err
 	}
 	// Answers to earlier requests are still to come, or somebody else is writing.
-	return c.waitUntil(time.Now().Add(c.b.limits.authTimeout))
+	return c.waitUntil(time.Now().Add(time.Duration(c.b.authTimeout.Load())))
 }
 
 // waitUntil waits for a moment or, with an error, for the connection's end.

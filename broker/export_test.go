@@ -1,9 +1,26 @@
 package broker
 
-import "github.com/barnabas-broker/barnabas/metadata"
+import (
+	"time"
+
+	"github.com/barnabas-broker/barnabas/metadata"
+)
 
 // Store is the broker's metadata store, for tests.
 func (b *Broker) Store() metadata.Store { return b.store }
 
 // RequestsOf is how many requests of an API have been begun, for tests.
 func (b *Broker) RequestsOf(key int16) int64 { return b.metrics.apis[key].requests() }
+
+// SetAuthTimeout changes how long clients have for authentication, for tests.
+func (b *Broker) SetAuthTimeout(d time.Duration) { b.authTimeout.Store(int64(d)) }
+
+// ReloadTLS looks at the files of all listeners, for tests.
+func (b *Broker) ReloadTLS() error {
+	for _, l := range b.listeners {
+		if _, err := l.security.files.Reload(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -34,7 +34,7 @@ type listener struct {
 
 // listen binds the socket of a configured listener.
 func (b *Broker) listen(ctx context.Context, cfg config.Listener) (*listener, error) {
-	security, err := b.secure(cfg)
+	security, err := b.secure(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", cfg.Name, err)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/auth/bearer"
 	"github.com/barnabas-broker/barnabas/auth/tlsconf"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -30,7 +32,7 @@ type listenerSecurity struct {
 
 // secure makes what a listener's protocol asks for. A listener that asks for what we do not
 // have is not opened with less.
-func (b *Broker) secure(l config.Listener) (s listenerSecurity, err error) {
+func (b *Broker) secure(ctx context.Context, l config.Listener) (s listenerSecurity, err error) {
 	if l.Protocol.TLS() {
 		if s.files, err = tlsconf.NewServer(b.tlsOptions(l)); err != nil {
 			return s, err
@@ -47,7 +49,7 @@ func (b *Broker) secure(l config.Listener) (s listenerSecurity, err error) {
 		}
 	}
 	if l.Protocol.SASL() {
-		s.gate, err = b.gateOptions(l)
+		s.gate, err = b.gateOptions(ctx, l)
 	}
 	return s, err
 }
@@ -101,7 +103,7 @@ func words(text string) (list []string) {
 }
 
 // gateOptions reads the SASL settings of a listener.
-func (b *Broker) gateOptions(l config.Listener) (*auth.GateOptions, error) {
+func (b *Broker) gateOptions(ctx context.Context, l config.Listener) (*auth.GateOptions, error) {
 	c := b.config()
 	file, err := readJAASFile(c)
 	if err != nil {
@@ -112,10 +114,10 @@ func (b *Broker) gateOptions(l config.Listener) (*auth.GateOptions, error) {
 		APIVersionsMax: b.apis.lookup(protocol.KeyAPIVersions).max, Now: time.Now}
 	reauth := map[string]time.Duration{}
 	for _, name := range words(enabled) {
-		if class, ok := c.ListenerValue(l.Name, name, "sasl.server.callback.handler.class"); ok && class != "" {
+		if class, ok := c.ListenerValue(l.Name, name, "sasl.server.callback.handler.class"); ok && class != "" && !bearerHandlers[class] {
 			return nil, fmt.Errorf("sasl.server.callback.handler.class=%s of mechanism %s is a Java class, which cannot run here", class, name)
 		}
-		m, err := b.mechanism(l.Name, name, file)
+		m, err := b.mechanism(ctx, l.Name, name, file)
 		if err != nil {
 			return nil, err
 		}
@@ -158,10 +160,19 @@ func readJAASFile(c *config.Config) (config.JAASFile, error) {
 const (
 	plainLoginModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
 	scramLoginModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+	bearerLoginModule = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
 )
 
+// bearerHandlers are the classes of Apache's that check signed access tokens: what
+// OAUTHBEARER does here in any case.
+var bearerHandlers = map[string]bool{
+	"org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler":         true,
+	"org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerValidatorCallbackHandler": true,
+}
+
 // mechanism makes one mechanism of a listener.
-func (b *Broker) mechanism(listener, name string, file config.JAASFile) (auth.Mechanism, error) {
+func (b *Broker) mechanism(ctx context.Context, listener, name string, file config.JAASFile) (auth.Mechanism, error) {
 	switch name {
 	case auth.MechanismPlain:
 		options, err := b.login(listener, name, plainLoginModule, file)
@@ -184,8 +195,52 @@ func (b *Broker) mechanism(listener, name string, file config.JAASFile) (auth.Me
 			}
 			return auth.ScramCredential{Salt: c.Salt, StoredKey: c.StoredKey, ServerKey: c.ServerKey, Iterations: c.Iterations}, true
 		}}), nil
+	case auth.MechanismOAuthBearer:
+		return b.bearer(ctx, listener, file)
 	}
-	return nil, fmt.Errorf("sasl.enabled.mechanisms: this release has no mechanism %s; it has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512", name)
+	return nil, fmt.Errorf("sasl.enabled.mechanisms: this release has no mechanism %s; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", name)
+}
+
+// bearer makes OAUTHBEARER. The issuer's keys must be there before the first client is.
+func (b *Broker) bearer(ctx context.Context, listener string, file config.JAASFile) (auth.Mechanism, error) {
+	if _, err := b.login(listener, auth.MechanismOAuthBearer, bearerLoginModule, file); err != nil {
+		return nil, err
+	}
+	text := func(key string) string {
+		v, _ := b.config().ListenerValue(listener, auth.MechanismOAuthBearer, "sasl.oauthbearer."+key)
+		return v
+	}
+	number := func(key string, unit time.Duration) time.Duration {
+		n, _ := strconv.ParseInt(text(key), 10, 64) // the configuration has checked it
+		return time.Duration(n) * unit
+	}
+	o := bearer.Options{Issuer: text("expected.issuer"), Audience: words(text("expected.audience")),
+		ScopeClaim: text("scope.claim.name"), SubClaim: text("sub.claim.name")}
+	skew := number("clock.skew.seconds", time.Second)
+	o.ClockSkew = &skew
+	if url := text("jwks.endpoint.url"); url != "" {
+		keys, err := bearer.NewKeySource(bearer.SourceOptions{URL: url, Refresh: number("jwks.endpoint.refresh.ms", time.Millisecond),
+			RetryBackoff:    number("jwks.endpoint.retry.backoff.ms", time.Millisecond),
+			RetryBackoffMax: number("jwks.endpoint.retry.backoff.max.ms", time.Millisecond),
+			Logger:          b.logger.With("listener", listener)})
+		if err != nil {
+			return nil, err
+		}
+		if err := keys.Load(ctx); err != nil {
+			return nil, err
+		}
+		o.Keys = keys
+		b.wg.Add(1)
+		go func() {
+			defer b.wg.Done()
+			keys.Run(b.ctx)
+		}()
+	}
+	v, err := bearer.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewOAuthBearer(auth.OAuthBearerOptions{Validator: v}), nil
 }
 
 // login returns the options of a mechanism's login module.
