@@ -431,7 +431,9 @@ func TestRecordsOverTLSComeBackAsTheyWere(t *testing.T) {
 
 func TestListenersThatAskForWhatThereIsNotDoNotOpen(t *testing.T) {
 	for name, options := range map[string][]string{
-		"GSSAPI":         saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN,GSSAPI"),
+		"no such": saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN,DIGEST-MD5"),
+		"no key table": saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN,GSSAPI",
+			"listener.name.sasl_plaintext.gssapi.sasl.jaas.config=com.sun.security.auth.module.Krb5LoginModule required keyTab=\"/nowhere\" principal=\"kafka/localhost@R\";"),
 		"no JAAS entry":  saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN", "listener.name.sasl_plaintext.plain.sasl.jaas.config="+scramLogin),
 		"a Java class":   saslOptions("SASL_PLAINTEXT", "listener.name.sasl_plaintext.plain.sasl.server.callback.handler.class=a.B"),
 		"no key store":   {"listeners=SSL://127.0.0.1:0", "security.inter.broker.protocol=SSL"},

@@ -197,8 +197,10 @@ func (b *Broker) mechanism(ctx context.Context, listener, name string, file conf
 		}}), nil
 	case auth.MechanismOAuthBearer:
 		return b.bearer(ctx, listener, file)
+	case auth.MechanismGSSAPI:
+		return b.kerberos(listener, file)
 	}
-	return nil, fmt.Errorf("sasl.enabled.mechanisms: this release has no mechanism %s; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER", name)
+	return nil, fmt.Errorf("sasl.enabled.mechanisms: this release has no mechanism %s; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER and GSSAPI", name)
 }
 
 // bearer makes OAUTHBEARER. The issuer's keys must be there before the first client is.

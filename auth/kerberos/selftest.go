@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/jcmturner/gokrb5/v8/client"
-	"github.com/jcmturner/gokrb5/v8/config"
 	"github.com/jcmturner/gokrb5/v8/keytab"
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
@@ -19,10 +18,9 @@ import (
 // name or clock shows at start and not at the first client. krb5Conf is the path of
 // krb5.conf. It takes as long as the KDC takes, up to some tens of seconds.
 func (m *Mechanism) SelfTest(krb5Conf string, keytabData []byte) error {
-	conf, err := config.Load(krb5Conf)
-	var skipped config.UnsupportedDirective // includes: the library passes over them
-	if err != nil && !errors.As(err, &skipped) {
-		return fmt.Errorf("read %s: %w", krb5Conf, err)
+	conf, err := loadConf(krb5Conf)
+	if err != nil {
+		return err
 	}
 	table := new(keytab.Keytab)
 	if err := table.Unmarshal(keytabData); err != nil {

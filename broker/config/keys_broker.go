@@ -1154,7 +1154,6 @@ var brokerKeys = []Key{
 		Section: "SASL",
 		Doc:     "Least time between two renewals."},
 	{Name: "sasl.kerberos.principal.to.local.rules", Type: TypeList, Default: "DEFAULT", Importance: ImportanceMedium, Dynamic: PerBroker,
-		Tier:    TierNotYet,
 		Section: "SASL",
 		Doc:     "Rules that turn a Kerberos principal into a name; the first that matches counts."},
 	{Name: "sasl.kerberos.service.name", Type: TypeString, NoDefault: true, Importance: ImportanceMedium, Dynamic: PerBroker,
