@@ -86,6 +86,16 @@ func (b *Broker) handleFetch(r *request) {
 		f.refuse(code)
 		return
 	}
+	if f.req.IsolationLevel < 0 || f.req.IsolationLevel > 1 {
+		if f.anyFound() {
+			if f.session != nil && f.full {
+				f.b.sessions.remove(f.session.id)
+			}
+			f.partitions = f.partitions[:0]
+			f.refuse(protocol.ErrUnknownServerError)
+			return
+		}
+	}
 	f.req.Reset()
 	f.look()
 }
@@ -138,9 +148,6 @@ func (f *fetch) prepare() {
 // openSession finds the partitions to read: those of the request, or of its session.
 func (f *fetch) openSession() protocol.ErrorCode {
 	f.full = true
-	if f.req.IsolationLevel < 0 || f.req.IsolationLevel > 1 {
-		return protocol.ErrUnknownServerError
-	}
 	usesIDs := f.r.version >= 13
 	id, epoch := f.req.SessionID, f.req.SessionEpoch
 	if epoch == finalSessionEpoch || epoch == initialSessionEpoch {
@@ -222,6 +229,18 @@ func (f *fetch) takePartitions(usesIDs bool) {
 			})
 		}
 	}
+}
+
+// anyFound says whether any partition can be looked at. Apache stumbles over an unknown
+// isolation level only then.
+func (f *fetch) anyFound() bool {
+	image := f.b.store.Image()
+	for i := range f.partitions {
+		if _, err := f.find(image, &f.partitions[i]); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // refuse answers with an error for the whole request.

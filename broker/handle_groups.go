@@ -113,8 +113,11 @@ func (b *Broker) handleLeaveGroup(r *request) {
 // and on each topic.
 func (b *Broker) handleOffsetCommit(r *request) {
 	req := r.msg.(*kmsg.OffsetCommitRequest)
-	// Apache does not answer for topics of which nothing is committed.
-	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 })
+	// Apache does not answer for topics of which nothing is committed, if it knows them.
+	image := b.store.Image()
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool {
+		return len(t.Partitions) == 0 && (image.Topic(t.Topic) != nil || image.TopicByID(t.TopicID) != nil)
+	})
 	if !b.mayReadGroup(r, req.Group) {
 		resp := kmsg.NewPtrOffsetCommitResponse()
 		for _, t := range req.Topics {

@@ -24,7 +24,7 @@ func (b *Broker) handleMetadata(r *request) {
 			b.replyMetadataError(r, protocol.ErrInvalidRequest, req)
 			return
 		}
-		if r.version >= 12 && noName && t.TopicID == [16]byte{} {
+		if r.version >= 12 && noName && t.TopicID == [16]byte{} && !anyTopicID(req.Topics) {
 			b.replyMetadataError(r, protocol.ErrUnknownServerError, req)
 			return
 		}

@@ -150,6 +150,9 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 		return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %s-%d are null.", topic, asked.Index)
 	}
 	if p.req.Acks < -1 || p.req.Acks > 1 {
+		if err := protocol.CheckProduceShape(asked.Records, p.r.version); err != nil {
+			return err
+		}
 		return protocol.ErrInvalidRequiredAcks
 	}
 	if isInternal(topic) && p.r.clientID != adminClientID {

@@ -215,6 +215,15 @@ func (v *Validator) finish() {
 	}
 }
 
+// CheckProduceShape says what the version of a Produce request has against the records of a
+// partition by their form alone; a [*ShapeError].
+func CheckProduceShape(records []byte, version int16) error {
+	if version < 3 {
+		return nil
+	}
+	return checkRequest(records, version)
+}
+
 // checkRequest holds a Produce request of v3 or later to its one batch.
 func checkRequest(records []byte, version int16) error {
 	h, rest, err := nextBatch(records)

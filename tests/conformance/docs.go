@@ -66,7 +66,7 @@ func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcript
 Ids that a broker makes (topics, members, producers, fetch sessions, the cluster), times within an hour of now, hosts, ports,
 data directories and disk sizes. Ids keep their identity: the same id must come back in the same places. Lists that Apache
 takes out of hash maps, or shuffles, are sorted: topics and partitions of Metadata, members of groups, offsets of a group,
-configuration keys, results of DeleteTopics, DeleteGroups and AlterReplicaLogDirs, quotas.
+configuration keys, the answers of Produce, DeleteRecords and OffsetCommit, results of DeleteTopics, DeleteGroups and AlterReplicaLogDirs, quotas.
 `)
 	return os.WriteFile(opts.docs, []byte(b.String()), 0o644)
 }

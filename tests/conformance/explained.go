@@ -24,7 +24,7 @@ func explain(d difference) string {
 		return "the words of an error message are our own"
 	}
 	for _, e := range explanations {
-		if (e.peer == "" || e.peer == d.Peer) && (e.script == "" || matches(e.script+"( v[0-9]+)?", d.Script)) && (e.event == 0 || e.event == d.Event) && matches(e.path, d.Path) &&
+		if (e.peer == "" || e.peer == d.Peer) && (e.script == "" || matches("(?:"+e.script+")( v[0-9]+)?", d.Script)) && (e.event == 0 || e.event == d.Event) && matches(e.path, d.Path) &&
 			matches(e.theirs, d.Theirs) && matches(e.ours, d.Ours) {
 			return e.why
 		}
@@ -64,10 +64,10 @@ var explanations = []explanation{
 		why: "spaces around the value of a new topic's key: Apache shows them, we show the value that is in force"},
 	{script: "electleaders: elections", event: 11,
 		why: "ElectLeaders with a timeout of 0: KRaft refuses it, ZooKeeper mode served it, and clients still send it; we serve it"},
-	{script: "commit: .*v0", why: "OffsetCommit v0 is kept like later versions with us; KRaft brokers refuse it, ZooKeeper ones kept it in ZooKeeper"},
-	{script: "offsetfetch: nothing there v0", why: "OffsetFetch v0 is served by us, with error 3 where nothing is, as brokers over ZooKeeper answer it; KRaft brokers refuse it"},
-	{script: "offsetfetch: several groups", event: 2, theirs: "silent", why: "OffsetFetch v8 and later without groups: Apache 3.9 never answers"},
-	{script: "describegroups: kinds of states", path: ".*AuthorizedOperations", theirs: "328", ours: "3400",
+	{script: "(commit: |generated: OffsetCommit).*v0", why: "OffsetCommit v0 is kept like later versions with us; KRaft brokers refuse it, ZooKeeper ones kept it in ZooKeeper"},
+	{script: "(offsetfetch: nothing there|generated: OffsetFetch.*) v0", why: "OffsetFetch v0 is served by us, with error 3 where nothing is, as brokers over ZooKeeper answer it; KRaft brokers refuse it"},
+	{script: "offsetfetch: several groups|generated: OffsetFetch.*", theirs: "silent|nothing", why: "OffsetFetch v8 and later without groups: Apache 3.9 never answers"},
+	{script: "describegroups: kinds of states|generated: DescribeGroups.*", path: ".*AuthorizedOperations", theirs: "328", ours: "3400",
 		why: "operations on a group: 4.x counts those on its configuration in, as we do; 3.9 does not know them"},
 	{script: "join: what is refused", event: 9, theirs: `"Empty"`, ours: `"Dead"`,
 		why: "a join that is refused leaves an empty group behind in Apache, none with us"},

@@ -21,7 +21,7 @@ type generated struct {
 
 // generatedKeys are the APIs that may be asked anything without leaving something behind
 // that other scripts see. The group APIs that wait for others are left to scripts.
-var generatedKeys = []int16{0, 1, 2, 3, 8, 9, 10, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23, 32, 37, 42, 43, 45, 46, 47, 60, 61, 75}
+var generatedKeys = []int16{0, 1, 2, 3, 8, 9, 10, 12, 13, 14, 15, 19, 20, 21, 22, 23, 32, 37, 42, 43, 45, 46, 47, 60, 61, 75}
 
 // batchSize is how many exchanges share topics and a group.
 const batchSize = 50
@@ -94,7 +94,7 @@ func (m *maker) fields(fields []schema.Field, in string) *wire.Struct {
 
 // skippedFields keep their zero value: what they would ask for changes more than a script's
 // own topics, or differs by nature.
-var skippedFields = map[string]bool{"ClusterId": true, "ReplicaId": true, "ReplicaState": true, "ReplicaDirectoryId": true, "HighWatermark": true}
+var skippedFields = map[string]bool{"ClusterId": true, "ReplicaState": true, "ReplicaDirectoryId": true, "HighWatermark": true}
 
 func (m *maker) field(f *schema.Field, in string) any {
 	if f.Array {
@@ -143,7 +143,7 @@ func (m *maker) element(f *schema.Field) (any, bool) {
 	defer func() { m.topic = outer }()
 	for i := range f.Fields {
 		id := &f.Fields[i]
-		if id.Versions.Contain(m.version) && !id.Array && (id.Kind == schema.String || id.Kind == schema.UUID || strings.HasSuffix(id.Name, "Index")) {
+		if id.Versions.Contain(m.version) && !id.Array && (id.Kind == schema.String || id.Kind == schema.UUID || strings.HasSuffix(id.Name, "Index") || id.Name == "Partition") {
 			s := m.fields(f.Fields, f.Name)
 			key := outer + "/" + f.Name + wire.Text(s.Get(id.Name))
 			if u, ok := s.Get(id.Name).(wire.UUID); ok {
@@ -165,6 +165,9 @@ func (m *maker) value(f *schema.Field, in string) any {
 	}
 	switch f.Kind {
 	case schema.Bool:
+		if f.Name == "AllowAutoTopicCreation" {
+			return false
+		}
 		return m.rand.IntN(2) == 0
 	case schema.UUID:
 		return wire.UUID(pick(m, m.ids[0], m.ids[1], [16]byte{}, [16]byte{1, 2, 3}))
@@ -182,6 +185,10 @@ func (m *maker) value(f *schema.Field, in string) any {
 
 func (m *maker) str(f *schema.Field, in string) any {
 	switch {
+	case f.Name == "TransactionalId":
+		return nil
+	case m.api.Key == 3 && f.Name == "Name" && m.version < 4:
+		return pick(m, m.topics[0], m.topics[1], "..", "a b") // before v4 every request creates what is missing
 	case strings.Contains(f.Name, "Group") && f.Name != "GroupInstanceId", f.Name == "Key", f.Name == "CoordinatorKeys":
 		return pick(m, m.t.name("g"), m.t.name("none"), "")
 	case f.Name == "MemberId":
@@ -206,6 +213,10 @@ func (m *maker) number(f *schema.Field) any {
 		return pick[int64](m, 0, 0, 1, 2, -1, math.MaxInt32)
 	case "TimeoutMs", "timeoutMs":
 		return int64(10000)
+	case "ReplicaId":
+		return int64(-1)
+	case "KeyType":
+		return pick[int64](m, 0, 0, 2, 3, -1) // 1 is of transactions
 	case "MaxWaitMs":
 		return pick[int64](m, 0, 10, -1)
 	case "MinBytes":

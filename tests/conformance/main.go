@@ -67,7 +67,7 @@ func settings() map[string]string {
 		// Records of the scripts are from 2023.
 		"log.retention.ms":                          "-1",
 		"group.min.session.timeout.ms":              "1000",
-		"max.incremental.fetch.session.cache.slots": "200",
+		"max.incremental.fetch.session.cache.slots": "20000",
 	}
 }
 

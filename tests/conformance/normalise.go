@@ -94,24 +94,30 @@ type place struct {
 // hashOrdered are the lists that Apache fills from a hash map, so that their order has no
 // meaning and changes with names and versions. They are sorted by a field, on both sides.
 var hashOrdered = map[place]string{
-	{3, "Topics"}:      "Name", // but see the scripts about order
-	{3, "Partitions"}:  "PartitionIndex",
-	{32, "Configs"}:    "Name",
-	{19, "Configs"}:    "Name",
-	{20, "Responses"}:  "Name", // shuffled, so that nobody learns from places
-	{34, "Results"}:    "TopicName",
-	{34, "Partitions"}: "PartitionIndex",
-	{49, "Entity"}:     "EntityType",
-	{11, "Members"}:    "MemberId",
-	{15, "Members"}:    "MemberId",
-	{9, "Topics"}:      "Name",
-	{9, "Partitions"}:  "PartitionIndex",
-	{42, "Results"}:    "GroupId",
-	{16, "Groups"}:     "GroupId",
-	{35, "Partitions"}: "PartitionIndex",
-	{35, "Topics"}:     "Name",
-	{48, "Entries"}:    "Entity",
-	{48, "Values"}:     "Key",
+	{0, "Responses"}:          "Name",
+	{0, "PartitionResponses"}: "Index",
+	{8, "Topics"}:             "Name", // what is refused comes first
+	{8, "Partitions"}:         "PartitionIndex",
+	{21, "Topics"}:            "Name",
+	{21, "Partitions"}:        "PartitionIndex",
+	{3, "Topics"}:             "Name", // but see the scripts about order
+	{3, "Partitions"}:         "PartitionIndex",
+	{32, "Configs"}:           "Name",
+	{19, "Configs"}:           "Name",
+	{20, "Responses"}:         "Name", // shuffled, so that nobody learns from places
+	{34, "Results"}:           "TopicName",
+	{34, "Partitions"}:        "PartitionIndex",
+	{49, "Entity"}:            "EntityType",
+	{11, "Members"}:           "MemberId",
+	{15, "Members"}:           "MemberId",
+	{9, "Topics"}:             "Name",
+	{9, "Partitions"}:         "PartitionIndex",
+	{42, "Results"}:           "GroupId",
+	{16, "Groups"}:            "GroupId",
+	{35, "Partitions"}:        "PartitionIndex",
+	{35, "Topics"}:            "Name",
+	{48, "Entries"}:           "Entity",
+	{48, "Values"}:            "Key",
 }
 
 func sortText(v any, field string) string {
