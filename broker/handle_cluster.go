@@ -245,8 +245,11 @@ func (b *Broker) handleElectLeaders(r *request) {
 		r.reply(resp)
 		return
 	}
-	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean {
+	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean && (len(c.Partitions) > 0 || c.All) {
 		resp.ErrorCode = int16(protocol.ErrInvalidRequest)
+		for _, t := range req.Topics {
+			topicOf(t.Topic)
+		}
 		for _, tp := range c.Partitions {
 			add(tp, protocol.Errorf(protocol.ErrInvalidRequest, "Unknown election type %d", req.ElectionType))
 		}
@@ -321,10 +324,24 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 		}
 		resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
 	}
+	if resp.ErrorCode == 0 {
+		addEmptyTopics(req, resp)
+	}
 	if len(req.Topics) == 0 && resp.ErrorCode == 0 {
 		resp.ErrorMessage = new(string)
 	}
 	r.reply(resp)
+}
+
+// addEmptyTopics adds what was named without partitions, at its place.
+func addEmptyTopics(req *kmsg.AlterPartitionAssignmentsRequest, resp *kmsg.AlterPartitionAssignmentsResponse) {
+	for i, t := range req.Topics {
+		if len(t.Partitions) == 0 && i <= len(resp.Topics) {
+			out := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+			out.Topic = t.Topic
+			resp.Topics = slices.Insert(resp.Topics, i, out)
+		}
+	}
 }
 
 // handleListPartitionReassignments, key 46, v0 (KIP-455). Needs Describe on the cluster.

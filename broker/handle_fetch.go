@@ -91,7 +91,7 @@ func (b *Broker) handleFetch(r *request) {
 			if f.session != nil && f.full {
 				f.b.sessions.remove(f.session.id)
 			}
-			f.partitions = f.partitions[:0]
+			f.partitions, f.resp.SessionID = f.partitions[:0], f.req.SessionID
 			f.refuse(protocol.ErrUnknownServerError)
 			return
 		}

@@ -43,10 +43,7 @@ func (b *Broker) handleListOffsets(r *request) {
 			out.Partition = asked.Partition
 			out.OldStyleOffsets = []int64{}
 			duplicate := seen[protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}] > 1
-			if req.IsolationLevel < 0 || req.IsolationLevel > 1 {
-				// Apache fails at decoding it, before it looks at anything else.
-				out.ErrorCode = int16(protocol.ErrUnknownServerError)
-			} else if err := b.listOffset(r, t.Topic, &asked, req, duplicate, &out); err != nil {
+			if err := b.listOffset(r, t.Topic, &asked, req, duplicate, &out); err != nil {
 				out.ErrorCode = r.errorCode(err)
 				out.Offset, out.Timestamp, out.LeaderEpoch = -1, -1, -1
 				out.OldStyleOffsets = []int64{}
@@ -68,6 +65,9 @@ func (b *Broker) listOffset(r *request, topic string, asked *kmsg.ListOffsetsReq
 	}
 	if asked.Timestamp < leastTimestamp(r.version) {
 		return protocol.ErrUnsupportedVersion
+	}
+	if req.ReplicaID < 0 && (req.IsolationLevel < 0 || req.IsolationLevel > 1) {
+		return protocol.ErrUnknownServerError // at which Apache's handler fails
 	}
 	partition := b.replicas.Get(topic, asked.Partition)
 	if partition == nil {
