@@ -120,3 +120,19 @@ func TestEveryListIsWellFormed(t *testing.T) {
 		}
 	}
 }
+
+func TestTestsOfLibrdkafkaThatNeedNoBrokerAreLeftOut(t *testing.T) {
+	names, err := librdkafkaTests(write(t, `
+    _TEST(0001_multiobj, 0),
+    _TEST(0004_conf, TEST_F_LOCAL),
+    _TEST(0028_long_topicnames,
+          TEST_F_KNOWN_ISSUE,
+          TEST_BRKVER(0, 9, 0, 0)),
+    _TEST(0055_producer_latency, TEST_F_KNOWN_ISSUE_WIN32),
+    _TEST(0171_share_consumer_consume, 0, TEST_BRKVER(4, 2, 0, 0)),
+    _TEST(8000_idle, TEST_F_MANUAL),
+`))
+	if want := []string{"0001_multiobj", "0055_producer_latency"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("%v, %v; want %v", names, err, want)
+	}
+}
