@@ -5,7 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     ?= bin/barnabas
 
-.PHONY: build run test check fmt vet lint unit race e2e fuzz clean help
+.PHONY: build run test check fmt vet lint unit race allocations fuzz clean help
 
 build: ## the one static binary, bin/barnabas
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/barnabas
@@ -15,7 +15,7 @@ run: build ## a broker on port 9092 with data in the default directory
 
 test: check interop-short crash-short ## all that CI runs; installs the clients it needs (see README)
 
-check: fmt vet lint race ## format, vet, lint, tests with the race detector
+check: fmt vet lint race allocations ## format, vet, lint, tests with the race detector
 
 fmt: ## fails if a file is not gofmt-clean
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-clean:"; echo "$$out"; exit 1; fi
@@ -31,6 +31,9 @@ unit: ## tests without the race detector, and the invariants on
 
 race:
 	$(GO) test -race -timeout 20m ./...
+
+allocations: ## what must allocate nothing, without the race detector, under which pools forget at random
+	$(GO) test -run Alloc ./...
 
 fuzz: ## each fuzz target for FUZZTIME (default 10m)
 	./tests/fuzz.sh $(FUZZTIME)
