@@ -30,12 +30,12 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 	r.received = time.Now()
 	if !a.own {
 		if err := b.decode(r); err != nil {
-			requests.Put(r)
+			b.drop(r)
 			return badFrame("%s version %d from client id %q cannot be decoded: %v", a.name, h.Version, h.ClientID, err)
 		}
 	}
 	if err := c.enqueue(r); err != nil {
-		b.admitted.release(r.admitted)
+		b.drop(r)
 		return err
 	}
 	if err := b.auditBegin(r); err != nil {
@@ -48,6 +48,13 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 	a.handle(b, r)
 	c.useTime(began)
 	return nil
+}
+
+// drop gives back a request that was never begun, and the memory it was admitted with.
+func (b *Broker) drop(r *request) {
+	b.admitted.release(r.admitted)
+	r.reset()
+	requests.Put(r)
 }
 
 // decode checks a body against its schema, admits the memory it will take, and has kmsg

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"sync"
@@ -364,36 +363,17 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	}
 	res.out.HighWatermark, res.out.LastStableOffset, res.out.LogStartOffset = data.HighWatermark, data.LastStableOffset, data.LogStartOffset
 	f.describeAborted(&res.out, data.AbortedTransactions)
+	if data.FirstBatchTooBig && !f.hardLimit {
+		// A piece of a batch is of no use where another partition has given records.
+		data.Region.Release()
+	}
 	res.region = data.Region
 	res.out.RecordsSize = int(res.region.Size())
-	if !minOneBatch && !f.hardLimit && res.region.Size() == int64(most) {
-		if err := dropFragment(res); err != nil {
-			return err
-		}
-	}
 	if f.r.version <= 3 && res.region.Size() > 0 {
 		return f.downConvert(p, res, most)
 	}
 	if res.region.Size() > 0 && res.region.Size() < inlineRegion {
 		return f.copyRegion(res)
-	}
-	return nil
-}
-
-// dropFragment empties a region that holds less than one batch: for a partition that is
-// not the first with records, such a piece is of no use to the client.
-func dropFragment(res *fetchResult) error {
-	var head [protocol.BatchLogOverhead]byte
-	whole := false
-	if res.region.Size() >= int64(len(head)) {
-		if _, err := res.region.ReadAt(head[:], 0); err != nil {
-			return err
-		}
-		whole = int64(binary.BigEndian.Uint32(head[8:]))+int64(len(head)) <= res.region.Size()
-	}
-	if !whole {
-		res.region.Release()
-		res.region, res.out.RecordsSize = log.Region{}, 0
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/group"
@@ -91,8 +92,12 @@ func (s offsetsStorage) Load(ctx context.Context, partition int32, fn func(batch
 		}
 		for rest := buf; len(rest) > 0; {
 			_, _, size, err := protocol.PeekBatch(rest)
-			if err != nil || size > len(rest) {
-				break
+			if err == nil && size > len(rest) {
+				err = protocol.ErrBatchTruncated
+			}
+			if err != nil {
+				// Passing over it would forget groups without a word.
+				return fmt.Errorf("%s-%d at offset %d: %w", group.OffsetsTopic, partition, offset, err)
 			}
 			if err := fn(rest[:size]); err != nil {
 				return err
