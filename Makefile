@@ -35,8 +35,8 @@ race:
 allocations: ## what must allocate nothing, without the race detector, under which pools forget at random
 	$(GO) test -run Alloc ./...
 
-fuzz: ## each fuzz target for FUZZTIME (default 10m)
-	./tests/fuzz.sh $(FUZZTIME)
+fuzz: ## each family of decoders for FUZZTIME minutes (default 10); FUZZFLAGS names families
+	./tests/fuzz.sh $(or $(FUZZTIME),10) $(FUZZFLAGS)
 
 clean:
 	rm -rf bin
