@@ -40,6 +40,7 @@ type session struct {
 	principal auth.Principal
 	host      netip.Addr // the peer's address
 	listener  *listener
+	tokenID   string // of the delegation token that proved the principal; else ""
 }
 
 // conn is one client connection.

@@ -52,17 +52,17 @@ func (c *conn) proveByCertificate(state tls.ConnectionState) error {
 		c.refused("TLS", "", err)
 		return errUnproved
 	}
-	return c.proved(p, "TLS")
+	return c.proved(auth.Identity{Principal: p, Mechanism: "TLS"})
 }
 
-// proved swaps the session for that of a proved principal.
-func (c *conn) proved(p auth.Principal, mechanism string) error {
+// proved swaps the session for that of a proved identity.
+func (c *conn) proved(who auth.Identity) error {
 	c.b.metrics.authenticated.Add(1)
-	c.session.Store(&session{principal: p, host: c.peer.Addr(), listener: c.listener})
+	c.session.Store(&session{principal: who.Principal, host: c.peer.Addr(), listener: c.listener, tokenID: who.TokenID})
 	if !c.b.audit.Enabled() {
 		return nil
 	}
-	return c.b.audit.Record(c.event(audit.Succeeded, mechanism, p.String()))
+	return c.b.audit.Record(c.event(audit.Succeeded, who.Mechanism, who.Principal.String()))
 }
 
 // refused tells of a client that did not prove who it is.
@@ -128,7 +128,7 @@ func (c *conn) replyToToken(frame []byte, v *auth.Verdict, wasOpen bool) error {
 	switch {
 	case v.Authenticated != nil:
 		c.stopAuthTimer()
-		if err := c.proved(v.Authenticated.Principal, v.Authenticated.Mechanism); err != nil {
+		if err := c.proved(*v.Authenticated); err != nil {
 			c.logger().Error("closing a connection: its authentication cannot be recorded", "err", err)
 			return errUnproved
 		}

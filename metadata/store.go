@@ -120,8 +120,12 @@ type SecurityCommands interface {
 	CreateACLs(ctx context.Context, acls []ACL) ([]error, error)
 	// DeleteACLs removes what the filters match.
 	DeleteACLs(ctx context.Context, filters []ACLFilter) ([]ACLDeletion, error)
-	// PutDelegationToken creates or renews a token.
-	PutDelegationToken(ctx context.Context, t DelegationToken) error
+	// CreateDelegationToken makes a token. Ids are the caller's to choose; one that is taken
+	// is INVALID_REQUEST.
+	CreateDelegationToken(ctx context.Context, t DelegationToken) error
+	// SetDelegationTokenExpiry moves the moment at which a token runs out, never past its
+	// maximum. A token that has gone stays so: DELEGATION_TOKEN_NOT_FOUND.
+	SetDelegationTokenExpiry(ctx context.Context, id string, expiryTimestampMs int64) error
 	// RemoveDelegationToken removes a token; removing one that is not there is a success.
 	RemoveDelegationToken(ctx context.Context, id string) error
 }

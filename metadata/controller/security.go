@@ -190,10 +190,24 @@ func (c *Controller) DeleteACLs(m *metadata.Image, filters []metadata.ACLFilter)
 	return records, results
 }
 
-// PutDelegationToken creates or renews a token; see metadata.Store.
-func (c *Controller) PutDelegationToken(m *metadata.Image, t metadata.DelegationToken) []metadata.Record {
+// CreateDelegationToken makes a token; see metadata.Store.
+func (c *Controller) CreateDelegationToken(m *metadata.Image, t metadata.DelegationToken) ([]metadata.Record, error) {
+	if m.DelegationToken(t.ID) != nil {
+		return nil, protocol.Errorf(protocol.ErrInvalidRequest, "There is a delegation token %s already.", t.ID)
+	}
 	t.Renewers = slices.Clone(t.Renewers)
-	return []metadata.Record{&metadata.DelegationTokenRecord{DelegationToken: t}}
+	return []metadata.Record{&metadata.DelegationTokenRecord{DelegationToken: t}}, nil
+}
+
+// SetDelegationTokenExpiry moves the moment at which a token runs out; see metadata.Store.
+func (c *Controller) SetDelegationTokenExpiry(m *metadata.Image, id string, expiryTimestampMs int64) ([]metadata.Record, error) {
+	known := m.DelegationToken(id)
+	if known == nil {
+		return nil, protocol.ErrDelegationTokenNotFound
+	}
+	t := *known
+	t.ExpiryTimestampMs = min(expiryTimestampMs, t.MaxTimestampMs)
+	return []metadata.Record{&metadata.DelegationTokenRecord{DelegationToken: t}}, nil
 }
 
 // RemoveDelegationToken removes a token; see metadata.Store.

@@ -161,9 +161,16 @@ func (s *Store) DeleteACLs(ctx context.Context, filters []metadata.ACLFilter) ([
 	})
 }
 
-// PutDelegationToken implements metadata.Store.
-func (s *Store) PutDelegationToken(ctx context.Context, t metadata.DelegationToken) error {
-	return s.run(ctx, func(c *decider, m *image, _ int64) (records, error) { return c.PutDelegationToken(m, t), nil })
+// CreateDelegationToken implements metadata.Store.
+func (s *Store) CreateDelegationToken(ctx context.Context, t metadata.DelegationToken) error {
+	return s.run(ctx, func(c *decider, m *image, _ int64) (records, error) { return c.CreateDelegationToken(m, t) })
+}
+
+// SetDelegationTokenExpiry implements metadata.Store.
+func (s *Store) SetDelegationTokenExpiry(ctx context.Context, id string, expiryTimestampMs int64) error {
+	return s.run(ctx, func(c *decider, m *image, _ int64) (records, error) {
+		return c.SetDelegationTokenExpiry(m, id, expiryTimestampMs)
+	})
 }
 
 // RemoveDelegationToken implements metadata.Store.

@@ -118,14 +118,19 @@ func acls(t *testing.T, e *env) {
 
 func tokens(t *testing.T, e *env) {
 	token := metadata.DelegationToken{ID: "t1", Owner: "User:a", Requester: "User:a", Renewers: []string{"User:b"}, ExpiryTimestampMs: 10, MaxTimestampMs: 20}
-	e.is("put", e.PutDelegationToken(e.ctx, token), protocol.None, "")
-	token.ExpiryTimestampMs = 15
-	e.is("renew", e.PutDelegationToken(e.ctx, token), protocol.None, "")
+	e.is("create", e.CreateDelegationToken(e.ctx, token), protocol.None, "")
+	e.is("create again", e.CreateDelegationToken(e.ctx, token), protocol.ErrInvalidRequest, "There is a delegation token t1 already.")
+	e.is("renew past the end", e.SetDelegationTokenExpiry(e.ctx, "t1", 25), protocol.None, "")
+	if got := e.Image().DelegationToken("t1"); got == nil || got.ExpiryTimestampMs != 20 {
+		t.Errorf("token %+v", got)
+	}
+	e.is("renew", e.SetDelegationTokenExpiry(e.ctx, "t1", 15), protocol.None, "")
 	if got := e.Image().DelegationToken("t1"); got == nil || got.ExpiryTimestampMs != 15 || got.Renewers[0] != "User:b" {
 		t.Errorf("token %+v", got)
 	}
 	e.is("remove", e.RemoveDelegationToken(e.ctx, "t1"), protocol.None, "")
 	e.is("remove again", e.RemoveDelegationToken(e.ctx, "t1"), protocol.None, "")
+	e.is("renew what has gone", e.SetDelegationTokenExpiry(e.ctx, "t1", 15), protocol.ErrDelegationTokenNotFound, "")
 	if e.Image().DelegationToken("t1") != nil {
 		t.Error("a removed token is there")
 	}
