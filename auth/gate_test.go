@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func testOptions(c *clock) *GateOptions {
@@ -501,6 +502,7 @@ func FuzzGate(f *testing.F) {
 	f.Add(join(handshakeFrame(0, "SCRAM-SHA-256"), []byte("n,,n=alice,r=abc"), []byte("c=biws,r=abc,p=AAAA")))
 	f.Add(join([]byte("\x60a"), []byte("b"), []byte("c")))
 	f.Fuzz(func(t *testing.T, stream []byte) {
+		defer fuzzcost.Bound(t, len(stream), 64)()
 		c := newClock()
 		g := NewGate(propertyOptions(c), Peer{})
 		vouched, closed := false, false

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // bearerTable knows tokens by heart.
@@ -132,6 +134,7 @@ func FuzzOAuthBearer(f *testing.F) {
 	f.Add([]byte("n,,\x01\x01"))
 	m := testBearer()
 	f.Fuzz(func(t *testing.T, message []byte) {
+		defer fuzzcost.Bound(t, len(message), 64)()
 		step, err := m.Start(Peer{}).Step(message)
 		if err == nil && step.Done != nil && !strings.Contains(string(message), "good.token==") {
 			t.Fatalf("%q got in", message)

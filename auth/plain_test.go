@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func TestPlain(t *testing.T) {
@@ -53,6 +55,7 @@ func FuzzPlain(f *testing.F) {
 	f.Add([]byte("\x00alice\x00secret"))
 	f.Add([]byte("a\x00b\x00c"))
 	f.Fuzz(func(t *testing.T, token []byte) {
+		defer fuzzcost.Bound(t, len(token), 64)()
 		step, err := NewPlain(testUsers()).Start(Peer{}).Step(token)
 		if (err == nil) != (step.Done != nil) {
 			t.Fatalf("%+v, %v", step, err)

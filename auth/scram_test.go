@@ -14,6 +14,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // testScram knows alice with the password, and the token "token-id" of carl.
@@ -302,6 +304,7 @@ func FuzzScram(f *testing.F) {
 	f.Add([]byte(",,,"), []byte(",p="))
 	m := testScram(f, ScramSHA256, newClock())
 	f.Fuzz(func(t *testing.T, first, final []byte) {
+		defer fuzzcost.Bound(t, len(first)+len(final), 64)()
 		e := m.Start(Peer{})
 		step, err := e.Step(first)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/compress"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // telemetryWorld is a telemetry on a clock of the test.
@@ -250,6 +251,7 @@ func FuzzWalkMetricNames(f *testing.F) {
 	f.Add([]byte{0x0a, 7, 0x12, 5, 0x12, 3, 0x0a, 1, 'm'})
 	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, wire []byte) {
+		defer fuzzcost.Bound(t, len(wire), 64)()
 		size := 0
 		walkMetricNames(wire, func(name []byte) { size += len(name) })
 		if size > len(wire) {

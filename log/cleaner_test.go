@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func compactConfig() *Config {
@@ -525,6 +526,7 @@ func FuzzCleaner(f *testing.F) {
 	}
 	f.Add(append(b, markerBatch(2, 5, 0, 0, false, 1)...), uint16(200))
 	f.Fuzz(func(t *testing.T, batches []byte, buffer uint16) {
+		defer fuzzcost.Bound(t, len(batches), 4096)()
 		// Checksums made right, so that more than their check is tried.
 		for rest := batches; len(rest) >= protocol.BatchOverhead; {
 			_, magic, size, err := protocol.PeekBatch(rest)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func dataBatch(base, producerID int64, epoch int16, sequence, count int32, transactional bool, timestamp int64) *protocol.RecordBatch {
@@ -280,6 +281,7 @@ func FuzzProducerSnapshot(f *testing.F) {
 	f.Add(AppendProducerSnapshot(nil, nil))
 	f.Add(AppendProducerSnapshot(nil, []ProducerSnapshotEntry{{ProducerID: 1, LastOffset: 5, OffsetDelta: 2}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		entries, err := ParseProducerSnapshot(b)
 		if err != nil {
 			return
@@ -312,6 +314,7 @@ func FuzzProducerSnapshot(f *testing.F) {
 func FuzzEndTxnMarker(f *testing.F) {
 	f.Add(markerBatch(5, 1, 0, 3, true, 7))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		h, err := protocol.ParseRecordBatch(b)
 		if err != nil {
 			return

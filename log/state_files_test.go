@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func epochs(pairs ...int64) (entries []EpochEntry) {
@@ -317,6 +318,7 @@ func TestPartitionMetadataErrors(t *testing.T) {
 func FuzzOffsetCheckpoint(f *testing.F) {
 	f.Add([]byte("0\n2\nt 0 5\na.b 7 -1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		entries, err := ParseOffsetCheckpoint(b)
 		if err != nil {
 			return
@@ -331,6 +333,7 @@ func FuzzOffsetCheckpoint(f *testing.F) {
 func FuzzEpochCheckpoint(f *testing.F) {
 	f.Add([]byte("0\n2\n0 0\n3 17\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		entries, err := parseEpochs(b)
 		if err != nil {
 			return
@@ -356,6 +359,7 @@ func FuzzEpochCheckpoint(f *testing.F) {
 func FuzzTxnIndex(f *testing.F) {
 	f.Add(appendAbortedTxn(nil, AbortedTxn{1, 2, 3, 4}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		txns, err := ParseTxnIndex(b)
 		if err != nil {
 			return
@@ -374,6 +378,7 @@ func FuzzTxnIndex(f *testing.F) {
 func FuzzMetaProperties(f *testing.F) {
 	f.Add([]byte("#\n#Mon Nov 23 04:07:46 UTC 2026\nnode.id=7\ndirectory.id=JTGg2i9kTU-RxKQ0x8E6Gw\nversion=1\ncluster.id=\\ odd\\: x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		p, err := ParseMetaProperties(b)
 		if err != nil || p.NodeID < 0 || p.NodeID == 0 || strings.ContainsRune(p.ClusterID, '\uFFFD') || !isUTF8(p.ClusterID) {
 			return
@@ -390,6 +395,7 @@ func isUTF8(s string) bool { return bytes.Equal([]byte(s), bytes.ToValidUTF8([]b
 func FuzzPartitionMetadata(f *testing.F) {
 	f.Add([]byte("version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAKg"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		id, err := ParsePartitionMetadata(b)
 		if err != nil {
 			return

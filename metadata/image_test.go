@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func apply(tb testing.TB, base *Image, records ...Record) (*Image, *Delta) {
@@ -280,6 +281,7 @@ func FuzzParseRecord(f *testing.F) {
 		f.Add(AppendRecord(nil, r))
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
+		defer fuzzcost.Bound(t, len(wire), 64)()
 		r, rest, err := ParseRecord(wire)
 		if err != nil {
 			return
@@ -302,6 +304,7 @@ func FuzzParseRecord(f *testing.F) {
 func FuzzApplyRecords(f *testing.F) {
 	f.Add(AppendRecords(nil, sampleRecords()))
 	f.Fuzz(func(t *testing.T, wire []byte) {
+		defer fuzzcost.Bound(t, len(wire), 64)()
 		records, err := ParseRecords(wire)
 		if err != nil {
 			return

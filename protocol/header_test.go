@@ -9,6 +9,8 @@ import (
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func TestRequestHeaderIsWhatKmsgWrites(t *testing.T) {
@@ -104,6 +106,7 @@ func FuzzParseRequestHeader(f *testing.F) {
 	f.Add(unhex(f, "0003 0009 00000007 0001 63 02 05 01 aa 06 00"))
 	f.Add(unhex(f, "0007 0000 00000007"))
 	f.Fuzz(func(t *testing.T, frame []byte) {
+		defer fuzzcost.Bound(t, len(frame), 64)()
 		h, err := protocol.ParseRequestHeader(frame)
 		if err != nil {
 			return

@@ -14,6 +14,8 @@ import (
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // sameProduce compares what we decoded with what kmsg did, field for field.
@@ -498,6 +500,7 @@ func FuzzProduceRequestDecode(f *testing.F) {
 		f.Add(version, req.AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
+		defer fuzzcost.Bound(t, len(body), 64)()
 		var ours protocol.ProduceRequest
 		err := ours.Decode(version, body, 0)
 		if _, checkErr := schema.Check(protocol.KeyProduce, version, body, schema.Limits{}); (err == nil) != (checkErr == nil) {
@@ -523,6 +526,7 @@ func FuzzFetchRequestDecode(f *testing.F) {
 		f.Add(version, req.AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
+		defer fuzzcost.Bound(t, len(body), 64)()
 		var ours protocol.FetchRequest
 		err := ours.Decode(version, body, 0)
 		if _, checkErr := schema.Check(protocol.KeyFetch, version, body, schema.Limits{}); (err == nil) != (checkErr == nil) {

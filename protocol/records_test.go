@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/protocol/compress"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // testBatch builds a batch of count records of about size bytes each.
@@ -322,6 +323,7 @@ func FuzzWalkRecords(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 4096)()
 		h, err := ParseBatch(b)
 		if err != nil {
 			return
@@ -365,6 +367,7 @@ func FuzzWalkRecords(f *testing.F) {
 func FuzzDownConvert(f *testing.F) {
 	capturedLines(f, "down", func(fields []string) { f.Add(unhex(f, fields[5]), int8(atoi(fields[3])), atoi(fields[4])) })
 	f.Fuzz(func(t *testing.T, b []byte, magic int8, from int64) {
+		defer fuzzcost.Bound(t, len(b), 4096)()
 		magic &= 1
 		out, err := DownConvert(nil, b, magic, from)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // Seven bytes that keep kmsg 1.15 busy for most of a minute, from anybody who can connect.
@@ -137,6 +139,7 @@ func FuzzUnauthenticatedDecode(f *testing.F) {
 	f.Add(protocol.KeySASLHandshake, int16(1), unhex(f, "0005 504c41494e"))
 	f.Add(protocol.KeySASLAuthenticate, int16(2), unhex(f, "04 006100 00"))
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
+		defer fuzzcost.Bound(t, len(body), 64)()
 		var err error
 		switch key {
 		case protocol.KeyAPIVersions:

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // clientSettings are those of a topic with defaults and a Produce v9.
@@ -389,6 +391,7 @@ func FuzzValidate(f *testing.F) {
 		f.Add(unhex(f, fields[7]), int8(2), byte(0))
 	})
 	f.Fuzz(func(t *testing.T, b []byte, target int8, flags byte) {
+		defer fuzzcost.Bound(t, len(b), 4096)()
 		b = bytes.Clone(b)
 		if h, _, err := nextBatch(b); err == nil && h.Magic == 2 {
 			binary.BigEndian.PutUint32(b[batchCRCPos:], BatchCRC(b[:h.Size()]))

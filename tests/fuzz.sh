@@ -2,8 +2,8 @@
 # Fuzzes the decoders, family by family: tests/fuzz.sh [TIME [FAMILY...]]
 #
 # A family is what reads one kind of foreign bytes. TIME, a number of minutes (default 10), is a family's own: its targets share it equally.
-# WORKERS (default: all cores) is how many inputs run at once. Go's fuzzer stops a target that takes over ten seconds for one input; the
-# targets themselves check what an input may allocate.
+# WORKERS (default: all cores) is how many inputs run at once. A panic fails a target, and so does an input that costs more than
+# tests/fuzzcost allows.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:-10}

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 var testNow = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -556,6 +557,7 @@ func FuzzValidateBearer(f *testing.F) {
 	f.Add("a.b.c")
 	f.Add(enc([]byte(`{"alg":"none"}`)) + "." + enc([]byte(`{"sub":"a","exp":99999999999}`)) + ".")
 	f.Fuzz(func(t *testing.T, text string) {
+		defer fuzzcost.Bound(t, len(text), 64)()
 		if got, err := v.ValidateBearer(text); err == nil && got.Principal != "alice" {
 			t.Fatalf("%+v", got)
 		}
@@ -566,6 +568,7 @@ func FuzzValidateBearer(f *testing.F) {
 func FuzzParseKeySet(f *testing.F) {
 	f.Add(jwks(slices.Collect(maps.Values(testSigners()))...))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer fuzzcost.Bound(t, len(data), 64)()
 		if set, err := ParseKeySet(data); err == nil && len(set.keys) == 0 {
 			t.Fatal("no keys and no error")
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jcmturner/gokrb5/v8/types"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 var strongTypes = []int32{17, 18, 19, 20}
@@ -337,6 +338,7 @@ func FuzzAccept(f *testing.F) {
 	f.Add([]byte{0x60, 0}, []byte{})
 	m := testMechanism(f, kt, func(o *Options) { o.AllowWeakEncryption = true })
 	f.Fuzz(func(t *testing.T, first, second []byte) {
+		defer fuzzcost.Bound(t, len(first)+len(second), 64)()
 		m.replay = newReplayCache(replayShards)
 		e := &exchange{m: m}
 		step, err := e.step(first) // not Step: a panic shall show
@@ -365,6 +367,7 @@ func FuzzAuthenticator(f *testing.F) {
 	b, _ := i.auth.Marshal()
 	f.Add(b, i.wrapped(f, noSecurityLayer))
 	f.Fuzz(func(t *testing.T, authenticator, token []byte) {
+		defer fuzzcost.Bound(t, len(authenticator)+len(token), 64)()
 		i := newInitiator(t, kt, 18)
 		i.ticket.Key = types.EncryptionKey{KeyType: 18, KeyValue: make([]byte, 32)}
 		first := i.requestWith(t, authenticator)
@@ -383,6 +386,7 @@ func FuzzKeytab(f *testing.F) {
 	f.Add([]byte{5, 2, 0xff, 0xff, 0xff, 0xff})
 	service, _ := ParseName(testService)
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer fuzzcost.Bound(t, len(data), 64)()
 		if keys, err := parseKeytab(data, service, true); err == nil && len(keys) == 0 {
 			t.Fatal("no keys and no error")
 		}

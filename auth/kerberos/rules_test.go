@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func TestParseName(t *testing.T) {
@@ -114,6 +116,7 @@ func FuzzRules(f *testing.F) {
 		f.Add(tt.rules, tt.name)
 	}
 	f.Fuzz(func(t *testing.T, texts, text string) {
+		defer fuzzcost.Bound(t, len(texts)+len(text), 64)()
 		rules, err := ParseRules("R", strings.Split(texts, "|"))
 		if err != nil {
 			return

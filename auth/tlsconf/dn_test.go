@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // attribute makes the encoding of one attribute of a name.
@@ -126,6 +128,7 @@ func FuzzFormatDN(f *testing.F) {
 		f.Add(tt.der)
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
+		defer fuzzcost.Bound(t, len(der), 64)()
 		if s, err := FormatDN(der); err == nil && strings.ContainsRune(s, 0) {
 			t.Fatalf("%q", s)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 const testDN = "CN=Kafka-1,OU=Dev,O=Acme\\, Inc,C=DE"
@@ -130,6 +131,7 @@ func FuzzMapper(f *testing.F) {
 		f.Add(tt.rules, tt.dn)
 	}
 	f.Fuzz(func(t *testing.T, rules, dn string) {
+		defer fuzzcost.Bound(t, len(rules)+len(dn), 64)()
 		if m, err := ParseMapper(rules); err == nil {
 			m.Map(dn)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func read(t testing.TB, name string) []byte {
@@ -144,6 +145,7 @@ func FuzzParseStore(f *testing.F) {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer fuzzcost.Bound(t, len(data), 64)()
 		for _, p := range []Passwords{{}, passwords("password", "keypassword")} {
 			if s, err := ParseStore(data, p); err == nil {
 				for _, k := range s.Keys {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // show writes entries as testdata/java-17/jaas.txt has them.
@@ -139,6 +141,7 @@ func FuzzParseJAAS(f *testing.F) {
 	f.Add([]byte(`org.Plain required a="b\101" 'c'=d; // x`))
 	f.Add([]byte("KafkaServer { org.Plain required a=\"${/}\"; };"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer fuzzcost.Bound(t, len(data), 64)()
 		if e, err := ParseJAASConfig(string(data)); err == nil {
 			if e.Module == "" && !bytes.Contains(data, []byte(`""`)) && !bytes.Contains(data, []byte("''")) {
 				t.Fatalf("entry without a module from %q", data)

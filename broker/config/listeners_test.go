@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // kraft is what every KRaft case below has.
@@ -140,6 +142,7 @@ func TestListenerPrefixes(t *testing.T) {
 func FuzzParseEndpoints(f *testing.F) {
 	f.Add("PLAINTEXT://:9092,A://[::1]:1", "A:SSL,B:PLAINTEXT")
 	f.Fuzz(func(t *testing.T, listeners, protocols string) {
+		defer fuzzcost.Bound(t, len(listeners)+len(protocols), 64)()
 		list, err := parseEndpoints(listeners)
 		for _, e := range list {
 			if err == nil && (e.name == "" || e.port < 0 || e.port > 65535) {

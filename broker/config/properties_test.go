@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // TestPropertiesAreReadAsJavaReadsThem replays what java.util.Properties of Java 17 made of
@@ -67,6 +69,7 @@ func TestPropertyLinesAreCounted(t *testing.T) {
 func FuzzParseProperties(f *testing.F) {
 	f.Add([]byte("a=b\\\n c\n# d\ne\\u0041:f"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		defer fuzzcost.Bound(t, len(data), 64)()
 		_, _ = parsePropertiesUTF8(data)
 		props, err := ParseProperties(data)
 		if err != nil {

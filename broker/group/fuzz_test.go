@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // addCaptured seeds a fuzz test with the keys and values of the captures.
@@ -37,6 +38,7 @@ func addCaptured(f *testing.F, add func(r *protocol.Record)) {
 func FuzzLoad(f *testing.F) {
 	addCaptured(f, func(r *protocol.Record) { f.Add(r.Key, r.Value) })
 	f.Fuzz(func(t *testing.T, key, value []byte) {
+		defer fuzzcost.Bound(t, len(key)+len(value), 64)()
 		cfg := Config{}.withDefaults()
 		l := loader{core: newCore(&cfg, protocol.NewUUID, new(Stats))}
 		l.core.now = instant{monotonicMs: 1, wallMs: 1}
@@ -58,6 +60,7 @@ func FuzzLoad(f *testing.F) {
 func FuzzGroupValue(f *testing.F) {
 	addCaptured(f, func(r *protocol.Record) { f.Add(r.Value) })
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		g, err := parseGroupValue(b)
 		if err != nil {
 			return
@@ -73,6 +76,7 @@ func FuzzGroupValue(f *testing.F) {
 func FuzzOffsetValue(f *testing.F) {
 	addCaptured(f, func(r *protocol.Record) { f.Add(r.Value) })
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		o, err := parseOffsetValue(b)
 		if err != nil {
 			return
@@ -94,6 +98,7 @@ func FuzzSubscription(f *testing.F) {
 	f.Add(subscription("orders", "payments"))
 	f.Add([]byte{0, 1, 0x7f, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
 		topics, err := appendSubscribedTopics(nil, b)
 		if err == nil && len(topics)*2 > len(b) {
 			t.Fatalf("%d topics from %d bytes", len(topics), len(b))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // testdata/3.9.2 was written by Apache Kafka 3.9.2, one node: topics orders (three
@@ -196,6 +197,7 @@ func FuzzRecord(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
+		defer fuzzcost.Bound(t, len(value), 64)()
 		r := &reader{model: newModel()}
 		// A topic for partitions to belong to.
 		r.model.topics[protocol.UUID{}] = &topic{name: "t", partitions: map[int32]*partition{0: {Partition: metadata.Partition{Replicas: []int32{1}}}}}

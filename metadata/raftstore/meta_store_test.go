@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft-wal/types"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 func TestMetaStoreSurvivesATornWrite(t *testing.T) {
@@ -70,7 +72,10 @@ func FuzzReadMeta(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
-	f.Fuzz(func(t *testing.T, b []byte) { readMeta(bytes.NewReader(b)) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
+		readMeta(bytes.NewReader(b))
+	})
 }
 
 func FuzzReadSnapshot(f *testing.F) {
@@ -83,10 +88,16 @@ func FuzzReadSnapshot(f *testing.F) {
 	}
 	s.Close()
 	f.Add(out.Bytes())
-	f.Fuzz(func(t *testing.T, b []byte) { readSnapshot(bytes.NewReader(b)) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
+		readSnapshot(bytes.NewReader(b))
+	})
 }
 
 func FuzzParseEntry(f *testing.F) {
 	f.Add((&entry{controllerEpoch: 3, request: requestID{1, 2, 3}}).append(nil))
-	f.Fuzz(func(t *testing.T, b []byte) { parseEntry(b) })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		defer fuzzcost.Bound(t, len(b), 64)()
+		parseEntry(b)
+	})
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // inputs are shapes of data: nothing, little, text, noise, long runs, and more than any
@@ -277,6 +279,7 @@ func FuzzDecompress(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, codec int8, src []byte) {
+		defer fuzzcost.Bound(t, len(src), 4096)()
 		const max = 1 << 17
 		whole, err := Decompress(codec, src, max)
 		if len(whole) > max {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // fuzzFamily feeds bodies of a family of APIs to Check, and those it accepts to kmsg,
@@ -19,6 +21,7 @@ func fuzzFamily(f *testing.F, keys ...int16) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
+		defer fuzzcost.Bound(t, len(body), 64)()
 		if api := schema.Lookup(key); api != nil {
 			checkThenDecode(t, api, version, body)
 		} else if _, err := schema.Check(key, version, body, schema.Limits{}); err == nil {

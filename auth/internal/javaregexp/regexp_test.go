@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/barnabas-broker/barnabas/tests/fuzzcost"
 )
 
 // cases are pattern, replacement, text; what becomes of the text is Java's to say.
@@ -106,6 +108,7 @@ func FuzzReplace(f *testing.F) {
 		f.Add(tt.pattern, tt.replacement, tt.text)
 	}
 	f.Fuzz(func(t *testing.T, pattern, replacement, text string) {
+		defer fuzzcost.Bound(t, len(pattern)+len(replacement)+len(text), 64)()
 		if len(pattern) > 200 || len(text) > 200 {
 			return
 		}
