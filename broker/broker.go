@@ -49,6 +49,7 @@ type Broker struct {
 	logs        *log.Manager
 	replicas    *replication.Manager
 	groups      *group.Coordinator
+	deleted     deletedNames
 	authorizer  acl.Authorizer
 	acls        *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
 	quotas      *quota.Manager
@@ -267,6 +268,7 @@ func (b *Broker) topicMinISR(image *metadata.Image, topic string) int {
 // applyToReplicas follows the metadata: first the broker's own configuration, then the
 // partitions.
 func (b *Broker) applyToReplicas(d *metadata.Delta, image *metadata.Image) {
+	b.noteDeletedTopics(d)
 	b.applyBrokerConfig(d, image)
 	b.telemetry.apply(d, image)
 	first := d.Before.Version() == 0 && !b.ready.Load()
@@ -291,6 +293,16 @@ func (b *Broker) setAsideStrays(image *metadata.Image) {
 		if err := b.logs.MarkStray(l.Partition()); err != nil {
 			b.logger.Error("cannot set a log aside", "dir", l.Dir(), "err", err)
 		}
+	}
+}
+
+// noteDeletedTopics keeps deletedNames up to date.
+func (b *Broker) noteDeletedTopics(d *metadata.Delta) {
+	for _, t := range d.TopicsDeleted {
+		b.deleted.add(t.Name)
+	}
+	for _, t := range d.TopicsCreated {
+		b.deleted.remove(t.Name)
 	}
 }
 

@@ -136,6 +136,35 @@ func TestMetadataThatCreatesATopicNamesItsLeaderInTheSameAnswer(t *testing.T) {
 	}
 }
 
+// Who asks for a topic that was deleted a moment ago hears that it is gone, and finds the new one with its leader in the next answer.
+func TestMetadataThatCreatesADeletedTopicAgainFirstSaysThatItIsGone(t *testing.T) {
+	w := dial(t, brokertest.Start(t))
+	for version := int16(0); version <= 13; version++ {
+		name := fmt.Sprintf("again-%d", version)
+		req := kmsg.NewPtrMetadataRequest()
+		req.SetVersion(version)
+		req.AllowAutoTopicCreation = true
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = &name
+		req.Topics = append(req.Topics, topic)
+		first := w.call(req).(*kmsg.MetadataResponse).Topics[0]
+		deletion := kmsg.NewPtrDeleteTopicsRequest()
+		deletion.SetVersion(3)
+		deletion.TopicNames, deletion.TimeoutMillis = []string{name}, 10_000
+		if code := w.call(deletion).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; code != 0 {
+			t.Fatalf("delete: %d", code)
+		}
+		second := w.call(req).(*kmsg.MetadataResponse).Topics[0]
+		third := w.call(req).(*kmsg.MetadataResponse).Topics[0]
+		if first.ErrorCode != 0 || third.ErrorCode != 0 || len(third.Partitions) != 1 {
+			t.Errorf("v%d: first %+v, third %+v", version, first, third)
+		}
+		if version == 0 && (second.ErrorCode != 0 || len(second.Partitions) != 1) || version > 0 && (second.ErrorCode != 3 || len(second.Partitions) != 0) {
+			t.Errorf("v%d: after the deletion: %+v", version, second)
+		}
+	}
+}
+
 // A fetch that waits must not keep the answer to a later request of its connection from
 // being worked on, and the answers come in the order of the requests.
 func TestRequestsOfOneConnectionWaitIndependentlyAndAreAnsweredInOrder(t *testing.T) {

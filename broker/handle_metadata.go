@@ -14,7 +14,8 @@ import (
 // make one.
 //
 // A topic that is made here is named with its leader in the same answer, which Apache
-// cannot do: clients of 2015 give up on anything else.
+// cannot do: clients of 2015 give up on anything else. Only for a name that was deleted
+// before does the first answer, from v1 on, say that the topic is gone.
 func (b *Broker) handleMetadata(r *request) {
 	req := r.msg.(*kmsg.MetadataRequest)
 	resp := kmsg.NewPtrMetadataResponse()
@@ -140,6 +141,13 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 		}
 	}
 	if len(missing) > 0 {
+		if r.version > 0 {
+			for _, name := range missing {
+				if b.deleted.has(name) {
+					failed[name] = protocol.ErrUnknownTopicOrPartition
+				}
+			}
+		}
 		for name, code := range b.autoCreate(r.ctx(), missing) {
 			failed[name] = code
 		}
@@ -147,7 +155,8 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 	}
 	// Topics that are there come first, as in Apache's answers.
 	slices.SortStableFunc(req.Topics, func(a, c kmsg.MetadataRequestTopic) int {
-		return boolToInt(image.Topic(*a.Topic) == nil) - boolToInt(image.Topic(*c.Topic) == nil)
+		known := func(name string) bool { return image.Topic(name) != nil && failed[name] == protocol.None }
+		return boolToInt(known(*c.Topic)) - boolToInt(known(*a.Topic))
 	})
 	seen := map[string]bool{}
 	for _, asked := range req.Topics {

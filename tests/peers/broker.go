@@ -42,6 +42,9 @@ type BrokerOptions struct {
 	JVM    []string          // JVM options instead of those of Apache's own scripts
 	Env    []string          // more environment, for example GODEBUG
 	Wrap   []string          // a program to run the broker under, for example taskset -c 0
+	// SASLPort, if not 0, is the port of a second listener, SASL_PLAINTEXT, with PLAIN for User:adminplain, whose password is
+	// admin-secret, and SCRAM for those whose credentials a test creates.
+	SASLPort int
 }
 
 // Broker is one broker process with its data directory.
@@ -153,6 +156,30 @@ func (b *Broker) testConfig() map[string]string {
 	}
 }
 
+// addSASL adds the listener of BrokerOptions.SASLPort.
+func (b *Broker) addSASL(config map[string]string) {
+	if b.Options.SASLPort == 0 {
+		return
+	}
+	for _, key := range []string{"listeners", "advertised.listeners"} {
+		if config[key] == "" {
+			config[key] = "PLAINTEXT://" + b.Addr // ZooKeeper mode advertises what it listens on
+		}
+		config[key] += fmt.Sprintf(",SASL_PLAINTEXT://127.0.0.1:%d", b.Options.SASLPort)
+	}
+	if config["listener.security.protocol.map"] != "" {
+		config["listener.security.protocol.map"] += ",SASL_PLAINTEXT:SASL_PLAINTEXT"
+	}
+	config["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512"
+	for mechanism, module := range map[string]string{
+		"plain":         `plain.PlainLoginModule required user_adminplain="admin-secret"`,
+		"scram-sha-256": `scram.ScramLoginModule required`,
+		"scram-sha-512": `scram.ScramLoginModule required`,
+	} {
+		config["listener.name.sasl_plaintext."+mechanism+".sasl.jaas.config"] = "org.apache.kafka.common.security." + module + ";"
+	}
+}
+
 func (b *Broker) prepareBarnabas() error {
 	program, err := b.cache.Barnabas()
 	if err != nil {
@@ -162,6 +189,7 @@ func (b *Broker) prepareBarnabas() error {
 	config["listeners"] = "PLAINTEXT://" + b.Addr
 	config["advertised.listeners"] = "PLAINTEXT://" + b.Addr
 	config["node.id"] = "1"
+	b.addSASL(config)
 	maps.Copy(config, b.Options.Config)
 	path := filepath.Join(b.Options.Dir, "server.properties")
 	if err := writeProperties(path, config); err != nil {
@@ -192,6 +220,7 @@ func (b *Broker) prepareApache(controllerPort, zookeeperPort int) error {
 		config["controller.listener.names"] = "CONTROLLER"
 		config["controller.quorum.voters"] = fmt.Sprintf("%s@127.0.0.1:%d", nodeID, controllerPort)
 	}
+	b.addSASL(config)
 	maps.Copy(config, b.Options.Config)
 	path := filepath.Join(b.Options.Dir, "server.properties")
 	if err := writeProperties(path, config); err != nil {

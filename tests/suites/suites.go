@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/tests/peers"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // suite is the test suite of one client.
@@ -13,6 +17,7 @@ type suite struct {
 	apache39 string // its scores against Apache Kafka: pass/fail/skip
 	apache43 string
 	port     int               // that the suite insists on; 0: any
+	saslPort int               // of a listener with SASL, beside it
 	config   map[string]string // of the broker, beside that of all tests
 	install  func(*peers.Cache) (program, error)
 	run      func(*job) ([]result, error)
@@ -28,19 +33,20 @@ func allSuites() []*suite {
 	return []*suite{
 		{
 			name: "kgo", version: "1.22.2", apache39: "145/0/7", apache43: "151/0/1",
-			config:  map[string]string{"num.partitions": "4", "group.initial.rebalance.delay.ms": "3000"},
-			install: func(c *peers.Cache) (p program, err error) { p.dir, p.path, err = c.KgoTests(); return p, err },
-			run:     runKgo,
+			saslPort: 9093,
+			config:   map[string]string{"num.partitions": "4", "group.initial.rebalance.delay.ms": "3000"},
+			install:  func(c *peers.Cache) (p program, err error) { p.dir, p.path, err = c.KgoTests(); return p, err },
+			run:      runKgo,
 		},
 		{
 			name: "kafka-go", version: "0.4.51", apache39: "151/3/6", apache43: "150/4/6",
-			port: 9092,
+			port: 9092, saslPort: 9093,
 			config: map[string]string{
 				"num.partitions": "1", "group.initial.rebalance.delay.ms": "3000", "message.max.bytes": "200000000",
-				"advertised.listeners":           "PLAINTEXT://localhost:9092",
+				"advertised.listeners":           "PLAINTEXT://localhost:9092,SASL_PLAINTEXT://localhost:9093",
 				"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 				"allow.everyone.if.no.acl.found": "true",
-				"super.users":                    "User:ANONYMOUS",
+				"super.users":                    "User:ANONYMOUS;User:adminplain",
 			},
 			install: func(c *peers.Cache) (p program, err error) { p.dir, p.path, err = c.KafkaGoTests(); return p, err },
 			run:     runKafkaGo,
@@ -83,9 +89,31 @@ func runKgo(j *job) ([]result, error) {
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
+	if err := j.createSCRAMUser("adminscram", "admin-secret-256"); err != nil {
+		return nil, err
+	}
 	return j.testProgram("kgo.log", 15*time.Minute, []string{
+		fmt.Sprintf("KGO_TEST_SCRAM_SEEDS=127.0.0.1:%d", j.suite.saslPort), "KGO_TEST_SCRAM=adminscram:admin-secret-256:256",
 		"KGO_SEEDS=" + j.addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_TEST_STABLE_FETCH=true",
 	}, "-test.run", exactly(names))
+}
+
+// createSCRAMUser creates a user of SCRAM-SHA-256 by the plaintext listener.
+func (j *job) createSCRAMUser(name, password string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(j.addr))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	altered, err := kadm.NewClient(client).AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{
+		{User: name, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: password},
+	})
+	if err != nil {
+		return err
+	}
+	return altered.Error()
 }
 
 // runKafkaGo runs each test of kafka-go in a process of its own: one of them takes its
