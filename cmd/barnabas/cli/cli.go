@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/clientconf"
 )
 
 // Exit codes.
@@ -31,9 +33,13 @@ type env struct {
 	stderr io.Writer
 	getenv func(string) string
 
-	bootstrap string
-	output    string // table or json
-	timeout   time.Duration
+	bootstrap     string // "": what the client's properties say, else defaultBootstrap
+	commandConfig string // a file of a Kafka client's properties
+	properties    []string
+	output        string // table or json
+	timeout       time.Duration
+
+	conf *clientconf.Client // made when it is first needed
 }
 
 // Streams are the outside of a call.
@@ -135,11 +141,11 @@ func (e *env) run(c *command, args []string) error {
 // globalFlags are those that every command has.
 func (e *env) globalFlags(f *flagSet) {
 	e.bootstrap, e.output, e.timeout = e.getenv("BARNABAS_BOOTSTRAP"), "table", 10*time.Second
-	if e.bootstrap == "" {
-		e.bootstrap = defaultBootstrap
-	}
+	e.commandConfig = e.getenv("BARNABAS_COMMAND_CONFIG")
 	f.global = true
 	f.string(&e.bootstrap, "bootstrap-server", 'b', "HOST:PORT,...", "brokers to ask first (BARNABAS_BOOTSTRAP, else "+defaultBootstrap+")")
+	f.string(&e.commandConfig, "command-config", 'C', "FILE", "properties of the client: security.protocol, sasl.*, ssl.* (BARNABAS_COMMAND_CONFIG)")
+	f.strings(&e.properties, "client-property", 'X', "KEY=VALUE", "a property of the client; may be repeated")
 	f.string(&e.output, "output", 'o', "table|json", "how results are shown")
 	f.duration(&e.timeout, "timeout", 0, "DURATION", "how long to wait for the cluster")
 	f.global = false

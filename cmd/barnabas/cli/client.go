@@ -1,17 +1,56 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/clientconf"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// client is how to connect, by the command line, the file it names, and the environment.
+func (e *env) client() (*clientconf.Client, error) {
+	if e.conf != nil {
+		return e.conf, nil
+	}
+	var more []config.Property
+	pairs, err := keyValues(e.properties)
+	if err != nil {
+		return nil, err
+	}
+	for _, kv := range pairs {
+		if !clientconf.Known(kv[0]) {
+			return nil, badUsage("-X knows no property %s of a client", kv[0])
+		}
+		more = append(more, config.Property{Name: kv[0], Value: kv[1]})
+	}
+	c, err := clientconf.Load(e.commandConfig, more, clientconf.Options{Getenv: e.getenv})
+	if err != nil {
+		return nil, &failure{what: "cannot use the client's properties", why: err.Error()}
+	}
+	if e.bootstrap == "" {
+		e.bootstrap = cmp.Or(c.BootstrapServers, defaultBootstrap)
+	}
+	for _, w := range c.Warnings {
+		fmt.Fprintln(e.stderr, "barnabas: warning:", w)
+	}
+	e.conf = c
+	return c, nil
+}
+
 // connect makes a client. It connects when it first asks something, not before.
 func (e *env) connect(opts ...kgo.Opt) (*kgo.Client, error) {
+	c, err := e.client()
+	if err != nil {
+		return nil, err
+	}
 	timeout := e.timeout
+	opts = append(c.Kgo(), opts...)
 	opts = append([]kgo.Opt{
 		kgo.SeedBrokers(splitList(e.bootstrap)...),
 		kgo.ClientID("barnabas"),

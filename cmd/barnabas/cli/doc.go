@@ -6,7 +6,9 @@
 // returns an exit code. Results are plain structs, shown as a table or as JSON; what went
 // wrong is a [failure], which says what, why and what to do about it.
 //
-// The package speaks to any Kafka through franz-go and knows nothing of our broker. It
+// The package speaks to any Kafka through franz-go and knows nothing of our broker, but for
+// the rules of ACLs, which are everybody's (package acl). How it connects stands in the
+// properties of a Kafka client (package clientconf). It
 // keeps no state and does nothing when the program starts, so that a broker does not pay
 // for it.
 package cli

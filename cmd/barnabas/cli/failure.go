@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/probe"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -93,6 +96,11 @@ func (e *env) reason(err error) (why, do string) {
 	var code *kerr.Error
 	var dns *net.DNSError
 	var network net.Error
+	var authority x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	var op *net.OpError // an alert of TLS is a "remote error"
 	elsewhere := "Is the broker running there? --bootstrap-server or BARNABAS_BOOTSTRAP names another one."
 	switch {
 	case errors.As(err, &code):
@@ -101,14 +109,45 @@ func (e *env) reason(err error) (why, do string) {
 		return "the host name " + dns.Name + " is not known", "If it is the broker's own name, its advertised.listeners may need an address that this machine knows."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nobody listens on " + addressOf(err, e.bootstrap), elsewhere
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return "the broker at " + e.bootstrap + " closed the connection", "The listener may expect TLS or SASL, or it may not be Kafka's; the broker's log tells."
+	case errors.As(err, &authority):
+		return "the broker's certificate is signed by nobody that this client trusts", "ssl.truststore.location names the authority's certificate (PEM, PKCS12 or JKS) in the client's properties (--command-config)."
+	case errors.As(err, &hostname):
+		return "the broker's certificate is for another host: " + hostname.Error(), "Ask the broker by a name of its certificate, or give it a certificate with this name (barnabas cert server)."
+	case errors.As(err, &invalid):
+		return "the broker's certificate is not good: " + invalid.Error(), ""
+	case errors.As(err, &op) && op.Op == "remote error":
+		return "the broker refused the TLS connection: " + op.Err.Error(), e.mismatch("A listener with ssl.client.auth=required wants a certificate that it trusts: ssl.keystore.location.")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.As(err, &record):
+		return "the broker at " + e.bootstrap + " closed the connection", e.mismatch("It may not be Kafka's; the broker's log tells.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer from %s within %v", e.bootstrap, e.timeout), "--timeout waits longer. " + elsewhere
 	case errors.As(err, &network):
 		return network.Error(), elsewhere
 	}
 	return err.Error(), ""
+}
+
+// mismatch asks the broker what it expects and says what the client did instead, if that
+// differs; otherwise it is the given text.
+func (e *env) mismatch(otherwise string) string {
+	c, err := e.client()
+	servers := splitList(e.bootstrap)
+	if err != nil || len(servers) == 0 {
+		return otherwise
+	}
+	r, err := probe.Ask(e.ctx, servers[0])
+	want := c.Protocol.String()
+	switch {
+	case err != nil:
+		return otherwise
+	case !r.Kafka && !r.TLS:
+		return servers[0] + " does not speak Kafka's protocol."
+	case r.Kafka && r.SecurityProtocol() == want && !(r.ClientCertIsRequired && len(c.TLS.Certificates) == 0):
+		return otherwise
+	case !r.Kafka && c.TLS != nil && len(c.TLS.Certificates) > 0:
+		return otherwise
+	}
+	return servers[0] + " " + r.String() + "; this client came with security.protocol=" + want + ". --command-config names a file of client properties."
 }
 
 // wording says what an error code means, for those whose description speaks of protocols.
@@ -135,6 +174,10 @@ func addressOf(err error, otherwise string) string {
 // remedy is what usually helps against an error code.
 func remedy(code *kerr.Error) string {
 	switch code.Code {
+	case kerr.SaslAuthenticationFailed.Code:
+		return "Check user and password, and sasl.mechanism; the broker's log has the reason."
+	case kerr.SecurityDisabled.Code:
+		return "The broker has no authorizer: authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer turns ACLs on."
 	case kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code:
 		return "`barnabas topic list` shows the topics that you may see."
 	case kerr.TopicAlreadyExists.Code:
@@ -148,7 +191,7 @@ func remedy(code *kerr.Error) string {
 	case kerr.GroupSubscribedToTopic.Code:
 		return "Stop the consumers that read the topic first; `barnabas group describe` shows them."
 	case kerr.TopicAuthorizationFailed.Code, kerr.GroupAuthorizationFailed.Code, kerr.ClusterAuthorizationFailed.Code:
-		return "Ask for an ACL that allows it; the broker's log names the operation that was refused."
+		return "The broker's log has the command that would allow it; `barnabas acl explain` tells more."
 	case kerr.UnsupportedVersion.Code:
 		return "`barnabas cluster api-versions` shows what the broker supports."
 	case kerr.NotEnoughReplicas.Code, kerr.NotEnoughReplicasAfterAppend.Code:

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/cmd/barnabas/clientconf"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -22,6 +25,36 @@ func properties(list []string) (map[string]string, error) {
 	return m, nil
 }
 
+// toolProperties are the properties in a tool's configuration file, and on its command line.
+// Those that say how to connect are put aside for that.
+func (e *env) toolProperties(pairs []string) (map[string]string, error) {
+	m := map[string]string{}
+	if e.commandConfig != "" {
+		data, err := os.ReadFile(e.commandConfig)
+		if err != nil {
+			return nil, &failure{what: "cannot read the client's properties", why: err.Error()}
+		}
+		props, err := config.ParseProperties(data)
+		if err != nil {
+			return nil, &failure{what: "cannot use " + e.commandConfig, why: err.Error()}
+		}
+		for _, p := range props {
+			m[p.Name] = p.Value
+		}
+	}
+	given, err := properties(pairs)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range given {
+		m[key] = value
+		if clientconf.Known(key) {
+			e.properties = append(e.properties, key+"="+value)
+		}
+	}
+	return m, nil
+}
+
 // runKafkaConsoleProducer writes the lines of standard input.
 func runKafkaConsoleProducer(e *env, args []string) error {
 	o := produceOptions{partition: -1, timestampMs: -1, acks: "all"}
@@ -33,11 +66,12 @@ func runKafkaConsoleProducer(e *env, args []string) error {
 	f.string(&o.topic, "topic", 0, "NAME", "the topic")
 	f.strings(&props, "property", 0, "KEY=VALUE", "parse.key, key.separator, null.marker")
 	f.strings(&readerProps, "reader-property", 0, "KEY=VALUE", "the same")
-	f.strings(&producerProps, "producer-property", 0, "KEY=VALUE", "acks, compression.type and enable.idempotence count")
+	f.strings(&producerProps, "producer-property", 0, "KEY=VALUE", "acks, compression.type, enable.idempotence, security.protocol, sasl.* and ssl.* count")
+	f.string(&e.commandConfig, "producer.config", 0, "FILE", "properties of the producer")
 	f.string(&o.acks, "request-required-acks", 0, "ACKS", "all, 1 or 0")
 	f.bool(&sync, "sync", 0, "taken and ignored")
 	for _, name := range []string{"batch-size", "line-reader", "max-block-ms", "max-memory-bytes", "max-partition-memory-bytes", "message-send-max-retries",
-		"metadata-expiry-ms", "request-timeout-ms", "retry-backoff-ms", "socket-buffer-size", "timeout", "reader-config", "producer.config"} {
+		"metadata-expiry-ms", "request-timeout-ms", "retry-backoff-ms", "socket-buffer-size", "timeout", "reader-config"} {
 		f.string(&ignored, name, 0, "VALUE", "taken and ignored")
 	}
 	f.string(&o.codec, "compression-codec", 0, "CODEC", "none, gzip, snappy, lz4 or zstd")
@@ -58,7 +92,7 @@ func runKafkaConsoleProducer(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	producer, err := properties(producerProps)
+	producer, err := e.toolProperties(producerProps)
 	if err != nil {
 		return err
 	}
@@ -101,10 +135,11 @@ func runKafkaConsoleConsumer(e *env, args []string) error {
 	f.int64(&timeoutMs, "timeout-ms", 0, "MS", "stop when nothing has come for so long")
 	f.strings(&props, "property", 0, "KEY=VALUE", "print.timestamp, print.partition, print.offset, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal")
 	f.strings(&formatterProps, "formatter-property", 0, "KEY=VALUE", "the same")
-	f.strings(&consumerProps, "consumer-property", 0, "KEY=VALUE", "group.id, auto.offset.reset and isolation.level count")
+	f.strings(&consumerProps, "consumer-property", 0, "KEY=VALUE", "group.id, auto.offset.reset, isolation.level, security.protocol, sasl.* and ssl.* count")
+	f.string(&e.commandConfig, "consumer.config", 0, "FILE", "properties of the consumer")
 	f.string(&isolation, "isolation-level", 0, "LEVEL", "read_committed or read_uncommitted")
 	f.bool(&skip, "skip-message-on-error", 0, "taken and ignored")
-	for _, name := range []string{"formatter", "formatter-config", "consumer.config", "key-deserializer", "value-deserializer"} {
+	for _, name := range []string{"formatter", "formatter-config", "key-deserializer", "value-deserializer"} {
 		f.string(&ignored, name, 0, "VALUE", "taken and ignored")
 	}
 	if err := e.parseTool(f, args); err != nil {
@@ -113,7 +148,7 @@ func runKafkaConsoleConsumer(e *env, args []string) error {
 	if include != "" || topic == "" {
 		return &usageError{message: "Exactly one of --include/--topic is required; here it has to be --topic"}
 	}
-	consumer, err := properties(consumerProps)
+	consumer, err := e.toolProperties(consumerProps)
 	if err != nil {
 		return err
 	}
