@@ -26,7 +26,7 @@ func NewDelegationTokenID() string {
 // delegation.token.secret.key, which all brokers share. It may be used by any number of
 // goroutines.
 type TokenSecrets struct {
-	keys []Secret // the first makes new tokens, all are good for login
+	key Secret
 
 	mu     sync.Mutex // never held while deriving
 	byID   map[tokenCredentialKey]*list.Element
@@ -45,12 +45,12 @@ type tokenCredential struct {
 
 // NewTokenSecrets takes the secret key.
 func NewTokenSecrets(key Secret) *TokenSecrets {
-	return &TokenSecrets{keys: []Secret{key}, byID: make(map[tokenCredentialKey]*list.Element), recent: list.New()}
+	return &TokenSecrets{key: key, byID: make(map[tokenCredentialKey]*list.Element), recent: list.New()}
 }
 
 // HMAC returns the secret half of a token: HMAC-SHA-512 of its id.
 func (t *TokenSecrets) HMAC(id string) []byte {
-	mac := hmac.New(sha512.New, []byte(t.keys[0].Reveal()))
+	mac := hmac.New(sha512.New, []byte(t.key.Reveal()))
 	mac.Write([]byte(id))
 	return mac.Sum(nil)
 }
@@ -86,6 +86,18 @@ func (t *TokenSecrets) Credential(id string, h ScramHash) ScramCredential {
 		}
 	}
 	return c
+}
+
+// Forget drops what is kept of a token that is no more.
+func (t *TokenSecrets) Forget(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range []ScramHash{ScramSHA256, ScramSHA512} {
+		if e := t.byID[tokenCredentialKey{id, h}]; e != nil {
+			t.recent.Remove(e)
+			delete(t.byID, tokenCredentialKey{id, h})
+		}
+	}
 }
 
 // DeriveScram makes the credential of a password. The password is taken as it is: Kafka's

@@ -59,6 +59,9 @@ func apiTable() []api {
 		idempotentWrite = need{acl.IdempotentWrite, acl.ClusterResource}
 		writeTxn        = need{acl.Write, acl.TransactionalIDResource}
 		describeTxn     = need{acl.Describe, acl.TransactionalIDResource}
+		createTokens    = need{acl.CreateTokens, acl.UserResource}
+		describeTokens  = need{acl.DescribeTokens, acl.UserResource}
+		describeToken   = need{acl.Describe, acl.DelegationTokenResource}
 	)
 	rows := []api{
 		{key: protocol.KeyProduce, own: true, handle: (*Broker).handleProduce, needs: needs(writeTopic, writeTxn)},
@@ -90,6 +93,10 @@ func apiTable() []api {
 		{key: protocol.KeyDescribeLogDirs, handle: (*Broker).handleDescribeLogDirs, needs: needs(describeCluster)},
 		{key: protocol.KeySASLAuthenticate, own: true, handle: (*Broker).handleSASLAuthenticate},
 		{key: protocol.KeyCreatePartitions, handle: (*Broker).handleCreatePartitions, needs: needs(alterTopic)},
+		{key: protocol.KeyCreateDelegationToken, handle: (*Broker).handleCreateDelegationToken, needs: needs(createTokens)},
+		{key: protocol.KeyRenewDelegationToken, handle: (*Broker).handleRenewDelegationToken},
+		{key: protocol.KeyExpireDelegationToken, handle: (*Broker).handleExpireDelegationToken},
+		{key: protocol.KeyDescribeDelegationToken, handle: (*Broker).handleDescribeDelegationToken, needs: needs(describeToken, describeTokens)},
 		{key: protocol.KeyDeleteGroups, handle: (*Broker).handleDeleteGroups, needs: needs(deleteGroup)},
 		{key: protocol.KeyElectLeaders, handle: (*Broker).handleElectLeaders, needs: needs(alterCluster)},
 		{key: protocol.KeyIncrementalAlterConfigs, handle: (*Broker).handleIncrementalAlterConfigs, needs: needs(alterTopicConf, alterClusterCfg, alterGroupConf)},

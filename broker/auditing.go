@@ -97,7 +97,8 @@ var administrative = map[int16]bool{
 	protocol.KeyDeleteACLs: true, protocol.KeyAlterConfigs: true, protocol.KeyAlterReplicaLogDirs: true, protocol.KeyCreatePartitions: true,
 	protocol.KeyDeleteGroups: true, protocol.KeyElectLeaders: true, protocol.KeyIncrementalAlterConfigs: true,
 	protocol.KeyAlterPartitionReassignments: true, protocol.KeyOffsetDelete: true, protocol.KeyAlterClientQuotas: true,
-	protocol.KeyAlterUserSCRAMCredentials: true, protocol.KeyUpdateFeatures: true,
+	protocol.KeyAlterUserSCRAMCredentials: true, protocol.KeyUpdateFeatures: true, protocol.KeyCreateDelegationToken: true,
+	protocol.KeyRenewDelegationToken: true, protocol.KeyExpireDelegationToken: true,
 }
 
 // auditBegin records an administrative request before it is carried out, where nothing may
@@ -120,7 +121,8 @@ func (b *Broker) auditEnd(r *request, resp kmsg.Response) {
 	e.Changes = changesOf(r.msg)
 	codes := map[protocol.ErrorCode]int{}
 	parts := countCodes(reflect.ValueOf(resp), codes)
-	denied := codes[protocol.ErrTopicAuthorizationFailed] + codes[protocol.ErrGroupAuthorizationFailed] + codes[protocol.ErrClusterAuthorizationFailed]
+	denied := codes[protocol.ErrTopicAuthorizationFailed] + codes[protocol.ErrGroupAuthorizationFailed] + codes[protocol.ErrClusterAuthorizationFailed] +
+		codes[protocol.ErrDelegationTokenAuthorizationFailed]
 	if parts > 0 && parts == denied {
 		return // each refusal is on record, and one that repeats does not fill the disk
 	}
@@ -226,6 +228,16 @@ func changesOf(msg kmsg.Request) []audit.Change {
 		for _, u := range req.Upsertions {
 			add("User:"+u.Name, fmt.Sprintf("set SCRAM credential of mechanism %d, iterations=%d", u.Mechanism, u.Iterations))
 		}
+	case *kmsg.CreateDelegationTokenRequest:
+		owner := "oneself"
+		if name := deref(req.OwnerPrincipalName); name != "" {
+			owner = deref(req.OwnerPrincipalType) + ":" + name
+		}
+		add("DelegationToken", fmt.Sprintf("create for %s, max.lifetime.ms=%d", owner, req.MaxLifetimeMillis))
+	case *kmsg.RenewDelegationTokenRequest: // which one, its HMAC says, which is a secret
+		add("DelegationToken", fmt.Sprintf("renew for %d ms", req.RenewTimeMillis))
+	case *kmsg.ExpireDelegationTokenRequest:
+		add("DelegationToken", fmt.Sprintf("expire in %d ms", req.ExpiryPeriodMillis))
 	case *kmsg.AlterClientQuotasRequest:
 		for _, e := range req.Entries {
 			var parts []string

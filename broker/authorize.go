@@ -28,9 +28,10 @@ func newAuthorizer(c config.Authorization) (acl.Authorizer, error) {
 		DryRun: c.DryRun, Groups: groups}), nil
 }
 
-// applyToSecurity follows the ACLs and the quotas of the metadata.
+// applyToSecurity follows the ACLs, the quotas and the delegation tokens of the metadata.
 func (b *Broker) applyToSecurity(d *metadata.Delta, image *metadata.Image) {
 	b.applyToQuotas(d, image)
+	b.applyToTokens(d, image)
 	if b.acls == nil || len(d.ACLsAdded)+len(d.ACLsRemoved) == 0 {
 		return
 	}

@@ -66,6 +66,7 @@ type Broker struct {
 	sessions    *fetchSessions
 	producers   *producerIDs
 	telemetry   *telemetry
+	tokens      *delegationTokens
 	moves       *dirMoves
 	metrics     metrics
 	epoch       int64 // of this broker's registration
@@ -135,6 +136,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	if b.telemetry, err = newTelemetry(opts.Config.Broker().Telemetry, b.logger); err != nil {
 		return nil, err
 	}
+	b.tokens = newDelegationTokens(opts.Config)
 	b.moves = newDirMoves(b, len(opts.Config.Broker().LogDirs))
 	defer func() {
 		if err != nil {
@@ -180,6 +182,10 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	}()
 	b.wg.Add(1)
 	go b.sweepIdle(b.ctx)
+	if b.tokens.enabled() {
+		b.wg.Add(1)
+		go b.sweepTokens(b.ctx)
+	}
 	for _, l := range b.listeners {
 		if files := l.security.files; files != nil {
 			b.wg.Add(1)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -23,4 +24,9 @@ func (b *Broker) ReloadTLS() error {
 		}
 	}
 	return nil
+}
+
+// RemoveExpiredTokens is what the broker does every delegation.token.expiry.check.interval.ms.
+func (b *Broker) RemoveExpiredTokens(ctx context.Context, now time.Time) {
+	b.removeExpiredTokens(ctx, now)
 }

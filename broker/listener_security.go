@@ -188,13 +188,17 @@ func (b *Broker) mechanism(ctx context.Context, listener, name string, file conf
 		if name == auth.MechanismScramSHA512 {
 			hash, number = auth.ScramSHA512, metadata.ScramSHA512
 		}
-		return auth.NewScram(auth.ScramOptions{Hash: hash, Credential: func(user string) (auth.ScramCredential, bool) {
+		o := auth.ScramOptions{Hash: hash, Credential: func(user string) (auth.ScramCredential, bool) {
 			c := b.store.Image().ScramCredential(user, number)
 			if c == nil {
 				return auth.ScramCredential{}, false
 			}
 			return auth.ScramCredential{Salt: c.Salt, StoredKey: c.StoredKey, ServerKey: c.ServerKey, Iterations: c.Iterations}, true
-		}}), nil
+		}}
+		if b.tokens.enabled() {
+			o.Token = func(id string) (auth.DelegationTokenLogin, bool) { return b.tokenLogin(id, hash) }
+		}
+		return auth.NewScram(o), nil
 	case auth.MechanismOAuthBearer:
 		return b.bearer(ctx, listener, file)
 	case auth.MechanismGSSAPI:

@@ -50,6 +50,10 @@ var refusals = map[int16]func(version int16) protocol.ErrorCode{
 	protocol.KeyDescribeLogDirs:              from(3, protocol.ErrClusterAuthorizationFailed),
 	protocol.KeySASLAuthenticate:             always(protocol.ErrIllegalSASLState),
 	protocol.KeyCreatePartitions:             always(protocol.ErrTopicAuthorizationFailed),
+	protocol.KeyCreateDelegationToken:        always(protocol.ErrDelegationTokenRequestNotAllowed), // over plaintext
+	protocol.KeyRenewDelegationToken:         always(protocol.ErrDelegationTokenRequestNotAllowed),
+	protocol.KeyExpireDelegationToken:        always(protocol.ErrDelegationTokenRequestNotAllowed),
+	protocol.KeyDescribeDelegationToken:      always(protocol.ErrDelegationTokenRequestNotAllowed),
 	protocol.KeyDeleteGroups:                 always(protocol.ErrGroupAuthorizationFailed),
 	protocol.KeyElectLeaders:                 always(protocol.ErrClusterAuthorizationFailed),
 	protocol.KeyIncrementalAlterConfigs:      always(protocol.ErrTopicAuthorizationFailed),

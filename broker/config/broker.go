@@ -27,8 +27,18 @@ type Broker struct {
 	Quota       Quota
 	Telemetry   Telemetry
 
-	Authorization Authorization
-	Audit         Audit
+	Authorization    Authorization
+	DelegationTokens DelegationTokens
+	Audit            Audit
+}
+
+// DelegationTokens is how long delegation tokens live (KIP-48). The secret that signs them
+// is not in the view. It is read at start.
+type DelegationTokens struct {
+	MaxLifetime         time.Duration // delegation.token.max.lifetime.ms
+	ExpiryTime          time.Duration // delegation.token.expiry.time.ms
+	ExpiryCheckInterval time.Duration // delegation.token.expiry.check.interval.ms
+	HideHMAC            bool          // barnabas.delegation.token.hide.hmac
 }
 
 // Audit is where the record of who did what is kept. It is read at start.

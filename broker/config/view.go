@@ -50,6 +50,12 @@ func (c *Config) view(before *Broker) *Broker {
 			DryRun:                    c.boolean("barnabas.acl.dry.run"),
 			PrincipalGroups:           c.text("barnabas.acl.principal.groups"),
 		},
+		DelegationTokens: DelegationTokens{
+			MaxLifetime:         c.millis("delegation.token.max.lifetime.ms"),
+			ExpiryTime:          c.millis("delegation.token.expiry.time.ms"),
+			ExpiryCheckInterval: c.millis("delegation.token.expiry.check.interval.ms"),
+			HideHMAC:            c.boolean("barnabas.delegation.token.hide.hmac"),
+		},
 	}
 	if b.MetadataLogDir == "" && len(dirs) > 0 {
 		b.MetadataLogDir = dirs[0]
