@@ -93,7 +93,7 @@ func (b *bench) open() error {
 }
 
 func (b *bench) openFloor() error {
-	program := filepath.Join(b.cache.Dir, "floor")
+	program := filepath.Join(b.cache.Root, "bin", "floor-tests")
 	build := exec.Command("go", "build", "-o", program, "./tests/bench/floor")
 	build.Dir = b.cache.Root
 	if out, err := build.CombinedOutput(); err != nil {

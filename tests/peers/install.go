@@ -189,7 +189,7 @@ func (c *Cache) KafkaJS() (string, error) {
 // GoClients builds the adapter of the Go clients and returns the program. Go's own build
 // cache knows what is up to date.
 func (c *Cache) GoClients() (string, error) {
-	out := filepath.Join(c.Dir, "goclients")
+	out := filepath.Join(c.Root, "bin", "goclients-tests") // not in the cache, see Barnabas
 	return out, run(filepath.Join(c.Root, "tests/interop/goclients"), "go", "build", "-o", out, ".")
 }
 
@@ -204,7 +204,7 @@ func (c *Cache) Barnabas() (string, error) {
 	if program := os.Getenv("BARNABAS_PROGRAM"); program != "" {
 		return filepath.Abs(program)
 	}
-	out := filepath.Join(c.Dir, "barnabas")
+	out := filepath.Join(c.Root, "bin", "barnabas-tests") // not in the cache: other checkouts share that
 	cmd := exec.Command("go", "build", "-o", out, "./cmd/barnabas")
 	cmd.Dir = c.Root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
