@@ -140,6 +140,9 @@ func (a *Action) GrantCommand(d Decision) string {
 // CreateCommand is the command that makes the ACL.
 func (b *Binding) CreateCommand() string { return b.command("create", "") }
 
+// DeleteCommand is the command that removes the ACL, without asking.
+func (b *Binding) DeleteCommand() string { return b.command("delete", "--force") }
+
 // command writes a command of barnabas acl, whose flags are those of kafka-acls.sh.
 func (b *Binding) command(verb, more string) string {
 	var s strings.Builder

@@ -45,6 +45,14 @@ func (b *Broker) applyToSecurity(d *metadata.Delta, image *metadata.Image) {
 	b.acls.Swap(b.acls.Snapshot().Apply(bindings(d.ACLsAdded), bindings(d.ACLsRemoved)))
 }
 
+// UnusedACLs returns the ACLs that have decided nothing since this broker has known them.
+func (b *Broker) UnusedACLs() []*acl.Binding {
+	if b.acls == nil {
+		return nil
+	}
+	return b.acls.Snapshot().Unused()
+}
+
 func bindingOf(a *metadata.ACL) acl.Binding {
 	return acl.Binding{ResourceType: acl.ResourceType(a.ResourceType), ResourceName: a.ResourceName,
 		PatternType: acl.PatternType(a.PatternType), Principal: a.Principal, Host: a.Host,

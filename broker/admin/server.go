@@ -98,9 +98,10 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/metrics", s.metrics)
 	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("/readyz", s.ready)
+	mux.HandleFunc("/acls/unused", s.unusedACLs)
 	profiles(mux)
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, "barnabas "+s.version+"\n\n/metrics\n/metrics?partitions=true\n/livez\n/readyz\n/debug/pprof/\n")
+		fmt.Fprint(w, "barnabas "+s.version+"\n\n/metrics\n/metrics?partitions=true\n/livez\n/readyz\n/acls/unused\n/debug/pprof/\n")
 	})
 	return mux
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ const (
 	exitError      = 1 // the cluster refused, or could not be reached
 	exitUsage      = 2 // the command line makes no sense
 	exitIncomplete = 3 // consume got fewer records than it was to wait for
+	exitFound      = 4 // acl lint found something
 )
 
 const defaultBootstrap = "localhost:9092"
@@ -39,7 +41,8 @@ type env struct {
 	output        string // table or json
 	timeout       time.Duration
 
-	conf *clientconf.Client // made when it is first needed
+	lines *bufio.Reader      // of stdin, for questions
+	conf  *clientconf.Client // made when it is first needed
 }
 
 // Streams are the outside of a call.
@@ -80,7 +83,8 @@ func Usage() string {
 // root is the tree of commands.
 func root() *command {
 	return &command{name: "barnabas", sub: []*command{
-		topicCommand(), groupCommand(), configCommand(), produceCommand(), consumeCommand(), clusterCommand(), completionCommand(),
+		topicCommand(), groupCommand(), configCommand(), produceCommand(), consumeCommand(), clusterCommand(),
+		aclCommand(), completionCommand(),
 	}}
 }
 
@@ -165,6 +169,8 @@ func (e *env) exitCode(err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintf(e.stderr, "%s: %s\nSee: %s --help\n", usage.path, usage.message, usage.path)
 		return exitUsage
+	case errors.Is(err, errFound):
+		return exitFound
 	case errors.As(err, &incomplete):
 		fmt.Fprintln(e.stderr, "barnabas:", incomplete)
 		return exitIncomplete

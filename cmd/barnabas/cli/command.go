@@ -23,6 +23,7 @@ type command struct {
 var (
 	errHelp        = errors.New("help")
 	errSilentUsage = errors.New("usage") // already explained
+	errFound       = errors.New("found") // already shown
 )
 
 // usageError is a command line that makes no sense.

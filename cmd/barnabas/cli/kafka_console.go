@@ -2,12 +2,10 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/cmd/barnabas/clientconf"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -30,16 +28,9 @@ func properties(list []string) (map[string]string, error) {
 func (e *env) toolProperties(pairs []string) (map[string]string, error) {
 	m := map[string]string{}
 	if e.commandConfig != "" {
-		data, err := os.ReadFile(e.commandConfig)
-		if err != nil {
-			return nil, &failure{what: "cannot read the client's properties", why: err.Error()}
-		}
-		props, err := config.ParseProperties(data)
-		if err != nil {
-			return nil, &failure{what: "cannot use " + e.commandConfig, why: err.Error()}
-		}
-		for _, p := range props {
-			m[p.Name] = p.Value
+		var err error
+		if m, err = readProperties(e.commandConfig); err != nil {
+			return nil, err
 		}
 	}
 	given, err := properties(pairs)

@@ -27,6 +27,7 @@ func ToolName(program string) string {
 
 func kafkaTools() map[string]kafkaTool {
 	return map[string]kafkaTool{
+		"kafka-acls":             runKafkaACLs,
 		"kafka-topics":           runKafkaTopics,
 		"kafka-configs":          runKafkaConfigs,
 		"kafka-consumer-groups":  runKafkaConsumerGroups,
