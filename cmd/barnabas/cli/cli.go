@@ -84,7 +84,7 @@ func Usage() string {
 func root() *command {
 	return &command{name: "barnabas", sub: []*command{
 		topicCommand(), groupCommand(), configCommand(), produceCommand(), consumeCommand(), clusterCommand(),
-		aclCommand(), completionCommand(),
+		aclCommand(), userCommand(), tokenCommand(), completionCommand(),
 	}}
 }
 

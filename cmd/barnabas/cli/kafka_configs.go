@@ -28,58 +28,104 @@ func (k kafkaEntity) singular() string { return k.plural[:len(k.plural)-1] }
 
 func runKafkaConfigs(e *env, args []string) error {
 	var alter, describe, all, isDefault bool
-	var entityType, name, add, addFile, del string
+	var types, entityNames []string
+	var add, addFile, del string
 	f := e.newToolFlags()
 	f.bool(&alter, "alter", 0, "change settings")
 	f.bool(&describe, "describe", 0, "show settings")
 	f.bool(&all, "all", 0, "show also those that have their default")
-	f.string(&entityType, "entity-type", 0, "TYPE", "topics, brokers, broker-loggers, client-metrics or groups")
-	f.string(&name, "entity-name", 0, "NAME", "which of them")
-	f.bool(&isDefault, "entity-default", 0, "the default of all of them")
+	f.strings(&types, "entity-type", 0, "TYPE", "topics, brokers, broker-loggers, client-metrics, groups, users, clients or ips; users and clients together")
+	f.strings(&entityNames, "entity-name", 0, "NAME", "which of them")
+	f.add("entity-default", 0, "", "the default of all of them", func(string) error { entityNames = append(entityNames, ""); return nil })
 	f.string(&add, "add-config", 0, "K=V,K=[V,V]", "settings to change")
 	f.string(&addFile, "add-config-file", 0, "FILE", "a properties file of settings to change")
 	f.string(&del, "delete-config", 0, "K,K", "settings to take back to their defaults")
 	short := func(flag, kind string) {
-		f.add(flag, 0, "NAME", "short for --entity-type "+kind+" --entity-name NAME", func(s string) error { entityType, name = kind, s; return nil })
+		f.add(flag, 0, "NAME", "short for --entity-type "+kind+" --entity-name NAME", func(s string) error { types, entityNames = append(types, kind), append(entityNames, s); return nil })
+	}
+	defaults := func(flag, kind string) {
+		f.add(flag, 0, "", "short for --entity-type "+kind+" --entity-default", func(string) error { types, entityNames = append(types, kind), append(entityNames, ""); return nil })
 	}
 	short("topic", "topics")
 	short("broker", "brokers")
 	short("client-metrics", "client-metrics")
 	short("group", "groups")
-	f.add("broker-defaults", 0, "", "short for --entity-type brokers --entity-default", func(string) error { entityType, isDefault = "brokers", true; return nil })
+	short("user", "users")
+	short("client", "clients")
+	short("ip", "ips")
+	defaults("broker-defaults", "brokers")
+	defaults("user-defaults", "users")
+	defaults("client-defaults", "clients")
+	defaults("ip-defaults", "ips")
 	if err := e.parseTool(f, args); err != nil {
 		return err
 	}
 	if bools(alter, describe) != 1 {
 		return &usageError{message: "Command must include exactly one action: --describe, --alter"}
 	}
+	if len(types) == 0 {
+		return &usageError{message: "At least one entity type must be specified"}
+	}
+	entityType, name := types[0], ""
+	quotas := quotaTarget{types, entityNames}
+	if _, ok := quotaEntities[entityType]; ok {
+		if err := quotas.check(); err != nil {
+			return err
+		}
+	} else if len(types) > 1 || len(entityNames) > 1 {
+		return &usageError{message: "Only users and clients can be named together"}
+	}
+	if len(entityNames) > 0 {
+		name, isDefault = entityNames[0], entityNames[0] == ""
+	}
 	entities := kafkaEntities()
 	i := slices.IndexFunc(entities, func(k kafkaEntity) bool { return k.plural == entityType })
-	if i < 0 {
-		return &usageError{message: fmt.Sprintf("--entity-type is topics, brokers, broker-loggers, client-metrics or groups here, not %q", entityType)}
+	_, isQuota := quotaEntities[entityType]
+	if i < 0 && !isQuota {
+		return &usageError{message: fmt.Sprintf("--entity-type is topics, brokers, broker-loggers, client-metrics, groups, users, clients or ips here, not %q", entityType)}
 	}
-	if isDefault && entityType != "brokers" {
-		return &usageError{message: "--entity-default is for brokers"}
+	if isDefault && !isQuota && entityType != "brokers" {
+		return &usageError{message: "--entity-default is for brokers, users, clients and ips"}
 	}
 	return e.asking(func(ctx context.Context, a *admin) error {
+		if isQuota {
+			lines := splitBracketed(add)
+			if addFile != "" {
+				more, err := settingLines(addFile)
+				if err != nil {
+					return err
+				}
+				lines = append(lines, more...)
+			}
+			return e.kafkaQuotas(ctx, a, quotas, alter, lines, splitList(del))
+		}
 		if describe {
 			return e.kafkaDescribeConfigs(ctx, a, entities[i], name, isDefault, all)
 		}
 		if addFile != "" {
-			content, err := os.ReadFile(addFile)
+			lines, err := settingLines(addFile)
 			if err != nil {
-				return &failure{what: "cannot read the settings", why: err.Error()}
-			}
-			var lines []string
-			for _, line := range strings.Split(string(content), "\n") {
-				if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != '!' {
-					lines = append(lines, line)
-				}
+				return err
 			}
 			return e.kafkaAlterConfigs(ctx, a, entities[i], name, isDefault, lines, splitList(del))
 		}
 		return e.kafkaAlterConfigs(ctx, a, entities[i], name, isDefault, splitBracketed(add), splitList(del))
 	})
+}
+
+// settingLines are the settings in a file, one a line.
+func settingLines(path string) ([]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &failure{what: "cannot read the settings", why: err.Error()}
+	}
+	var lines []string
+	for _, line := range strings.Split(string(content), "\n") {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != '!' {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
 }
 
 // splitBracketed splits k=v,k=[v,v] at the commas outside of brackets and drops the brackets.

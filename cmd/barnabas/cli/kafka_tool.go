@@ -27,13 +27,14 @@ func ToolName(program string) string {
 
 func kafkaTools() map[string]kafkaTool {
 	return map[string]kafkaTool{
-		"kafka-acls":             runKafkaACLs,
-		"kafka-topics":           runKafkaTopics,
-		"kafka-configs":          runKafkaConfigs,
-		"kafka-consumer-groups":  runKafkaConsumerGroups,
-		"kafka-console-producer": runKafkaConsoleProducer,
-		"kafka-console-consumer": runKafkaConsoleConsumer,
-		"kafka-get-offsets":      runKafkaGetOffsets,
+		"kafka-acls":              runKafkaACLs,
+		"kafka-delegation-tokens": runKafkaDelegationTokens,
+		"kafka-topics":            runKafkaTopics,
+		"kafka-configs":           runKafkaConfigs,
+		"kafka-consumer-groups":   runKafkaConsumerGroups,
+		"kafka-console-producer":  runKafkaConsoleProducer,
+		"kafka-console-consumer":  runKafkaConsoleConsumer,
+		"kafka-get-offsets":       runKafkaGetOffsets,
 	}
 }
 
