@@ -81,6 +81,10 @@ var explanations = []explanation{
 		why: "OffsetCommit with a partition named twice: 3.9 answers once, 4.x and we twice"},
 	{script: "describegroups: kinds of states v6", peer: peers.Apache43,
 		why: "DescribeGroups: 4.x lists unknown groups first and shows assignments while a group rebalances; we answer v6 as 3.9 does the versions below"},
+	{script: "connection: tags in headers and bodies", theirs: ".*", ours: "closed",
+		why: "a count of tags above 2^31: to Apache it is negative, and so none; we close the connection"},
+	{script: "formats: timestamps of magic 1", path: ".*ErrorCode", theirs: "-1", ours: "32",
+		why: "timestamps below -1: Apache's handler throws and answers UNKNOWN_SERVER_ERROR; we answer INVALID_TIMESTAMP"},
 	{script: "produce: several topics.*", path: `Responses order`,
 		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
 }

@@ -116,6 +116,7 @@ var hashOrdered = map[place]string{
 	{16, "Groups"}:            "GroupId",
 	{35, "Partitions"}:        "PartitionIndex",
 	{35, "Topics"}:            "Name",
+	{61, "ActiveProducers"}:   "ProducerId",
 	{48, "Entries"}:           "Entity",
 	{48, "Values"}:            "Key",
 }
