@@ -98,7 +98,7 @@ var administrative = map[int16]bool{
 	protocol.KeyDeleteGroups: true, protocol.KeyElectLeaders: true, protocol.KeyIncrementalAlterConfigs: true,
 	protocol.KeyAlterPartitionReassignments: true, protocol.KeyOffsetDelete: true, protocol.KeyAlterClientQuotas: true,
 	protocol.KeyAlterUserSCRAMCredentials: true, protocol.KeyUpdateFeatures: true, protocol.KeyCreateDelegationToken: true,
-	protocol.KeyRenewDelegationToken: true, protocol.KeyExpireDelegationToken: true,
+	protocol.KeyRenewDelegationToken: true, protocol.KeyExpireDelegationToken: true, protocol.KeyUnregisterBroker: true,
 }
 
 // auditBegin records an administrative request before it is carried out, where nothing may

@@ -165,8 +165,8 @@ func (f *fetchSession) forget(key fetchKey) {
 }
 
 // changed decides whether an incremental answer carries the partition, and notes what
-// the client is told.
-func (f *fetchSession) changed(out *protocol.FetchResponsePartition, key fetchKey) bool {
+// the client is told. The order changes by incremental answers only.
+func (f *fetchSession) changed(out *protocol.FetchResponsePartition, key fetchKey, full bool) bool {
 	e := f.partitions[key]
 	if e == nil {
 		return out.RecordsSize > 0 || out.ErrorCode != protocol.None
@@ -186,7 +186,7 @@ func (f *fetchSession) changed(out *protocol.FetchResponsePartition, key fetchKe
 		p.highWatermark = -2
 		must = true
 	}
-	if must && out.RecordsSize > 0 {
+	if !full && out.RecordsSize > 0 {
 		f.order.MoveToBack(e)
 	}
 	return must

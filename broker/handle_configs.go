@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"cmp"
+	"slices"
+
 	"strconv"
 
 	"github.com/barnabas-broker/barnabas/acl"
@@ -207,6 +210,15 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 	for _, res := range results {
 		add(res.Resource, res.Err)
 	}
+	// In the order of the request, whoever decided.
+	place := map[metadata.ConfigResource]int{}
+	for i, asked := range slices.Backward(req.Resources) {
+		place[metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}] = i
+	}
+	slices.SortStableFunc(resp.Resources, func(x, y kmsg.IncrementalAlterConfigsResponseResource) int {
+		return cmp.Compare(place[metadata.ConfigResource{Type: metadata.ResourceType(x.ResourceType), Name: x.ResourceName}],
+			place[metadata.ConfigResource{Type: metadata.ResourceType(y.ResourceType), Name: y.ResourceName}])
+	})
 	r.reply(resp)
 }
 
@@ -259,6 +271,14 @@ func (b *Broker) handleAlterConfigs(r *request) {
 	for _, res := range results {
 		add(res.Resource, res.Err)
 	}
+	place := map[metadata.ConfigResource]int{}
+	for i, asked := range slices.Backward(req.Resources) {
+		place[metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}] = i
+	}
+	slices.SortStableFunc(resp.Resources, func(x, y kmsg.AlterConfigsResponseResource) int {
+		return cmp.Compare(place[metadata.ConfigResource{Type: metadata.ResourceType(x.ResourceType), Name: x.ResourceName}],
+			place[metadata.ConfigResource{Type: metadata.ResourceType(y.ResourceType), Name: y.ResourceName}])
+	})
 	r.reply(resp)
 }
 

@@ -187,13 +187,14 @@ func (f *fetch) openSession() protocol.ErrorCode {
 		}
 	}
 	session.epoch = nextEpoch(session.epoch)
+	if len(session.partitions) == 0 {
+		// The end of the session: what the request names itself is served without one.
+		f.b.sessions.remove(id)
+		return protocol.None
+	}
 	f.partitions = f.partitions[:0]
 	for e := session.order.Front(); e != nil; e = e.Next() {
 		f.partitions = append(f.partitions, e.Value.(*sessionPartition).fetchPartition)
-	}
-	if len(f.partitions) == 0 {
-		f.b.sessions.remove(id)
-		return protocol.None
 	}
 	f.session, f.full = session, false
 	return protocol.None
@@ -326,7 +327,8 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	}
 	partition, err := f.find(image, p)
 	if err != nil {
-		res.refused = true
+		// Apache asks its metadata before it reads, and puts what they refuse behind the rest.
+		res.refused = f.waiter == nil && err != protocol.ErrInconsistentTopicID
 		return err
 	}
 	if p.partitionMaxBytes < 0 || left < 0 {
@@ -394,11 +396,13 @@ func (f *fetch) describeAborted(out *protocol.FetchResponsePartition, aborted []
 func (f *fetch) find(image *metadata.Image, p *fetchPartition) (*replication.Partition, error) {
 	name := p.name
 	if f.session != nil && f.session.usesIDs || f.r.version >= 13 {
-		topic := image.TopicByID(p.key.id)
-		if topic == nil {
+		// An id whose name was known when it was first asked for stays bound to the name:
+		// after that it is the name that is gone, or has another id.
+		if topic := image.TopicByID(p.key.id); topic != nil {
+			name = topic.Name
+		} else if name == "" {
 			return nil, protocol.ErrUnknownTopicID
 		}
-		name = topic.Name
 	}
 	if f.replica {
 		if !f.b.authorize(f.r, acl.ClusterAction, acl.Cluster()) {
@@ -477,7 +481,8 @@ func (f *fetch) failPartition(p *fetchPartition, res *fetchResult, err error) {
 		code = protocol.ErrNotLeaderOrFollower
 	}
 	aborted := res.out.AbortedTransactions
-	if code == protocol.ErrUnknownTopicOrPartition || code == protocol.ErrUnknownTopicID || code == protocol.ErrTopicAuthorizationFailed {
+	unread := code == protocol.ErrUnknownTopicOrPartition || code == protocol.ErrUnknownTopicID || code == protocol.ErrTopicAuthorizationFailed
+	if unread && f.waiter == nil { // one that went while the request waited is answered as if it had been read
 		aborted = []protocol.AbortedTransaction{}
 	}
 	res.out = protocol.FetchResponsePartition{
@@ -614,7 +619,7 @@ func (f *fetch) answerNothingYet() {
 func (f *fetch) answerPartition(i int) int64 {
 	res := &f.results[i]
 	if f.session != nil {
-		if must := f.session.changed(&res.out, f.partitions[i].key); !must && !f.full {
+		if must := f.session.changed(&res.out, f.partitions[i].key, f.full); !must && !f.full {
 			res.region.Release()
 			return 0
 		}

@@ -15,6 +15,7 @@ import (
 func (b *Broker) handleDescribeUserSCRAMCredentials(r *request) {
 	req := r.msg.(*kmsg.DescribeUserSCRAMCredentialsRequest)
 	resp := kmsg.NewPtrDescribeUserSCRAMCredentialsResponse()
+	resp.ErrorMessage = new(string)
 	resp.Results = []kmsg.DescribeUserSCRAMCredentialsResponseResult{}
 	if !b.authorize(r, acl.Describe, acl.Cluster()) {
 		resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), unauthorized(acl.Describe)
@@ -40,7 +41,7 @@ func (b *Broker) handleDescribeUserSCRAMCredentials(r *request) {
 	}
 	for _, user := range users {
 		out := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
-		out.User = user
+		out.User, out.ErrorMessage = user, new(string)
 		out.CredentialInfos = []kmsg.DescribeUserSCRAMCredentialsResponseResultCredentialInfo{}
 		for _, mechanism := range []metadata.ScramMechanism{metadata.ScramSHA256, metadata.ScramSHA512} {
 			if c := image.ScramCredential(user, mechanism); c != nil && named[user] < 2 {

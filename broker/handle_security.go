@@ -18,7 +18,12 @@ func (b *Broker) handleAlterClientQuotas(r *request) {
 	for _, e := range req.Entries {
 		var a metadata.QuotaAlteration
 		for _, part := range e.Entity {
-			a.Entity = append(a.Entity, metadata.QuotaComponent{Type: part.Type, Name: part.Name})
+			component := metadata.QuotaComponent{Type: part.Type, Name: part.Name}
+			if i := slices.IndexFunc(a.Entity, func(c metadata.QuotaComponent) bool { return c.Type == part.Type }); i >= 0 {
+				a.Entity[i] = component // of a type that comes twice the last counts
+				continue
+			}
+			a.Entity = append(a.Entity, component)
 		}
 		for _, op := range e.Ops {
 			a.Changes = append(a.Changes, metadata.QuotaChange{Key: op.Key, Value: op.Value, Remove: op.Remove})
@@ -100,6 +105,14 @@ func (b *Broker) handleDescribeClientQuotas(r *request) {
 		}
 		if c.MatchType == quotaMatchExact && c.Match == nil {
 			fail(protocol.Errorf(protocol.ErrInvalidRequest, "An exact match of %s needs a name to match.", c.EntityType))
+			return
+		}
+		if c.MatchType != quotaMatchExact && c.Match != nil {
+			name := "MATCH_TYPE_DEFAULT"
+			if c.MatchType == quotaMatchAny {
+				name = "MATCH_TYPE_SPECIFIED"
+			}
+			fail(protocol.Errorf(protocol.ErrInvalidRequest, "Request specified %s, but also specified a match string.", name))
 			return
 		}
 		filter[c.EntityType] = c

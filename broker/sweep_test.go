@@ -66,6 +66,8 @@ var refusals = map[int16]func(version int16) protocol.ErrorCode{
 	protocol.KeyAlterUserSCRAMCredentials:    always(protocol.ErrClusterAuthorizationFailed),
 	protocol.KeyUpdateFeatures:               always(protocol.ErrClusterAuthorizationFailed),
 	protocol.KeyDescribeCluster:              always(protocol.None),
+	protocol.KeyDescribeQuorum:               always(protocol.ErrClusterAuthorizationFailed),
+	protocol.KeyUnregisterBroker:             always(protocol.ErrClusterAuthorizationFailed),
 	protocol.KeyDescribeProducers:            always(protocol.ErrTopicAuthorizationFailed),
 	protocol.KeyGetTelemetrySubscriptions:    nil, // for everybody, and no two answers are alike
 	protocol.KeyPushTelemetry:                nil,

@@ -53,7 +53,7 @@ func validateSettings(tp protocol.TopicPartition, cfg *Config, opts AppendOption
 		TimestampType:        cfg.TimestampType,
 		TimestampBeforeMaxMs: durationMs(cfg.TimestampBeforeMax),
 		TimestampAfterMaxMs:  durationMs(cfg.TimestampAfterMax),
-		MaxMessageBytes:      int32(min(cfg.MaxMessageSize, math.MaxInt32)),
+		MaxMessageBytes:      int32(min(max(cfg.MaxMessageSize, 1), math.MaxInt32)), // 0 lets nothing through, as 1 does
 		CompactedTopic:       cfg.Compact,
 		NowMs:                nowMs,
 		LeaderEpoch:          opts.LeaderEpoch,

@@ -80,6 +80,8 @@ func upsertScram(u metadata.ScramUpsertion) (metadata.Record, error) {
 	switch {
 	case u.Iterations < minScramIterations:
 		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Too few iterations")
+	case len(u.SaltedPassword) == 0: // at which Apache's hash throws
+		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Empty salted password")
 	case u.Iterations > maxScramIterations:
 		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Too many iterations")
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -28,7 +29,7 @@ func (t *T) topic(suffix string, partitions int32, configs ...string) (string, [
 // awaitTopic waits until a topic has its leaders.
 func (t *T) awaitTopic(name string, partitions int32) (id [16]byte) {
 	t.quiet(func() {
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(60 * time.Second)
 		for {
 			req := kmsg.NewPtrMetadataRequest()
 			rt := kmsg.NewMetadataRequestTopic()
@@ -70,17 +71,52 @@ func (t *T) leads(name string, partitions int32) bool {
 }
 
 // settle waits until what was changed shows: at Apache's brokers that is some time after
-// the answer, at ours before it.
+// the answer, at ours before it. What is changed shows in the order of the changes, so it
+// changes a thing that can be asked for, and asks for it.
 func (t *T) settle() {
-	if t.target.kind.IsApache() {
-		time.Sleep(300 * time.Millisecond)
+	if !t.target.kind.IsApache() {
+		return
 	}
+	t.quiet(func() {
+		c := t.on("setup")
+		t.settled++
+		c.do(at(1, settleQuota(t.name("settle"), float64(t.settled))))
+		for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			req := kmsg.NewPtrDescribeClientQuotasRequest()
+			req.Strict = true
+			e := kmsg.NewDescribeClientQuotasRequestComponent()
+			e.EntityType, e.Match = "user", ptr(t.name("settle"))
+			req.Components = append(req.Components, e)
+			a := c.do(at(1, req))
+			if v, _ := wire.At(asAny(a.Tree), "Entries[0].Values[0].Value").(float64); v == float64(t.settled) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.fail("changes do not show")
+			}
+		}
+		c.do(at(1, settleQuota(t.name("settle"), 0)))
+		time.Sleep(30 * time.Millisecond) // what shows is acted on a moment later
+	})
+}
+
+func settleQuota(user string, value float64) *kmsg.AlterClientQuotasRequest {
+	req := kmsg.NewPtrAlterClientQuotasRequest()
+	entry := kmsg.NewAlterClientQuotasRequestEntry()
+	entity := kmsg.NewAlterClientQuotasRequestEntryEntity()
+	entity.Type, entity.Name = "user", &user
+	entry.Entity = append(entry.Entity, entity)
+	op := kmsg.NewAlterClientQuotasRequestEntryOp()
+	op.Key, op.Value, op.Remove = "controller_mutation_rate", value, value == 0
+	entry.Ops = append(entry.Ops, op)
+	req.Entries = append(req.Entries, entry)
+	return req
 }
 
 // awaitNoTopic waits until a topic is gone.
 func (t *T) awaitNoTopic(name string) {
 	t.quiet(func() {
-		for range 2000 {
+		for range 12000 {
 			req := kmsg.NewPtrMetadataRequest()
 			rt := kmsg.NewMetadataRequestTopic()
 			rt.Topic = &name

@@ -116,6 +116,10 @@ var hashOrdered = map[place]string{
 	{16, "Groups"}:            "GroupId",
 	{35, "Partitions"}:        "PartitionIndex",
 	{35, "Topics"}:            "Name",
+	{37, "Results"}:           "Name",
+	{50, "Results"}:           "User",
+	{50, "CredentialInfos"}:   "Mechanism",
+	{51, "Results"}:           "User",
 	{61, "ActiveProducers"}:   "ProducerId",
 	{48, "Entries"}:           "Entity",
 	{48, "Values"}:            "Key",
@@ -165,6 +169,8 @@ func (s *symbols) plain(v string) string {
 
 func (s *symbols) number(key int16, field string, v int64) any {
 	switch {
+	case key == 55 && (field == "LeaderEpoch" || field == "HighWatermark" || field == "LogEndOffset") && v > 0:
+		return wire.Raw("<some>")
 	case field == "Port" && v > 0:
 		return wire.Raw("<port>")
 	case field == "ProducerId" && v >= 0:

@@ -49,6 +49,7 @@ type T struct {
 	events  []event
 	ids     *symbols
 	quietly int
+	settled int
 	lastID  int32
 }
 
@@ -185,7 +186,7 @@ func (c *Conn) sendTree(key, version int16, tree *wire.Struct) *Pending {
 func (c *Conn) do(req kmsg.Request) *Answer { return c.send(req).answer() }
 
 // patience is how long an answer may take before it counts as none.
-const patience = 4 * time.Second
+const patience = 10 * time.Second
 
 func (p *Pending) answer() *Answer { return p.answerWithin(patience) }
 

@@ -130,7 +130,7 @@ var changeScripts = []script{
 		t.settle()
 		t.do(at(4, describeConfigs(2, one, "retention.ms")))
 	}},
-	{"change: dynamic keys of a broker", 44, 0, 0, func(t *T) {
+	{"change: dynamic keys of a broker", 44, 1, 0, func(t *T) {
 		// Only one that nothing else looks at, and back at the end.
 		key := "log.cleaner.io.buffer.load.factor"
 		for _, name := range []string{"1", ""} {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -71,7 +73,7 @@ var produceScripts = []script{
 		topic, id := t.topic("t", 1)
 		req := produce(topic, 0, nil)
 		req.Topics[0].TopicID = id
-		t.do(req)
+		t.on("a").send(req).answerWithin(2 * time.Second)
 	}},
 	{"produce: empty records", 0, 0, 0, func(t *T) {
 		topic, id := t.topic("t", 1)

@@ -7,7 +7,7 @@ import (
 )
 
 // waits is how long a request is watched that should not be answered yet.
-const waits = 150 * time.Millisecond
+const waits = 250 * time.Millisecond
 
 // sendJoin begins to join and returns with the join that waits: where the broker first
 // hands out a member id the join is repeated with it.

@@ -82,7 +82,7 @@ var sessionScripts = []script{
 			t.fill(topic, p, records("a"))
 		}
 		s := t.openSession(t.on("a"), fetchAll(topic, id, 2))
-		for _, f := range []kmsg.FetchRequestForgottenTopic{forget(topic, id, 7), forget(t.name("none"), [16]byte{1}, 0), forget(topic, id), forget("", [16]byte{}, 0), forget(topic, id, 0, 0)} {
+		for _, f := range []kmsg.FetchRequestForgottenTopic{forget(topic, id, 7), forget(t.name("none"), [16]byte{1}, 0), forget(topic, id), forget("", [16]byte{7}, 0), forget(topic, id, 0, 0)} {
 			req := s.request()
 			req.ForgottenTopics = append(req.ForgottenTopics, f)
 			t.do(req)
@@ -207,11 +207,11 @@ var sessionScripts = []script{
 		topic, id := t.topic("t", 1)
 		t.fill(topic, 0, records("a"))
 		req := fetch("", [16]byte{9, 9}, 0, 0)
-		req.Topics = append(req.Topics, fetch(topic, id, 0, 0).Topics[0], fetch("", [16]byte{}, 0, 0).Topics[0])
+		req.Topics = append(req.Topics, fetch(topic, id, 0, 0).Topics[0], fetch("", [16]byte{9, 8}, 0, 0).Topics[0])
 		s := t.openSession(t.on("a"), req)
 		s.do()
 		end := s.request()
-		end.ForgottenTopics = append(end.ForgottenTopics, forget("", [16]byte{9, 9}, 0), forget("", [16]byte{}, 0))
+		end.ForgottenTopics = append(end.ForgottenTopics, forget("", [16]byte{9, 9}, 0), forget("", [16]byte{9, 8}, 0))
 		t.do(end)
 		s.do()
 	}},
