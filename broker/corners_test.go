@@ -208,7 +208,7 @@ func TestDescribeQuorumShowsOneVoterAndOnlyTheOnePartition(t *testing.T) {
 		}
 		req.Topics[0].Partitions[0].Partition = 1
 		p = w.call(req).(*kmsg.DescribeQuorumResponse).Topics[0].Partitions[0]
-		if p.ErrorCode != int16(protocol.ErrUnknownTopicOrPartition) || p.CurrentVoters != nil && len(p.CurrentVoters) > 0 {
+		if p.ErrorCode != int16(protocol.ErrUnknownTopicOrPartition) || len(p.CurrentVoters) > 0 {
 			t.Errorf("v%d of another partition: %+v", version, p)
 		}
 	}
