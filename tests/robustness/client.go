@@ -63,6 +63,12 @@ func (c *client) call(req kmsg.Request) ([]byte, error) {
 	if err := c.write(c.appendFrame(nil, req)); err != nil {
 		return nil, err
 	}
+	return c.read()
+}
+
+// read reads one answer: what follows its size.
+func (c *client) read() ([]byte, error) {
+	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	var size [4]byte
 	if _, err := io.ReadFull(c.conn, size[:]); err != nil {
 		return nil, err
@@ -70,6 +76,17 @@ func (c *client) call(req kmsg.Request) ([]byte, error) {
 	b := make([]byte, binary.BigEndian.Uint32(size[:]))
 	_, err := io.ReadFull(c.conn, b)
 	return b, err
+}
+
+// trickle reads a byte now and then until the connection ends.
+func (c *client) trickle() {
+	var b [1]byte
+	for {
+		if _, err := c.conn.Read(b[:]); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func apiVersions() kmsg.Request { return kmsg.NewPtrApiVersionsRequest() }
@@ -84,17 +101,6 @@ func fetch(topic string, offset int64, maxBytes, waitMs int32) kmsg.Request {
 	p.FetchOffset, p.PartitionMaxBytes = offset, maxBytes
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	return req
-}
-
-func join(group string) kmsg.Request {
-	req := kmsg.NewPtrJoinGroupRequest()
-	req.SetVersion(3)
-	req.Group, req.ProtocolType = group, "consumer"
-	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 10_000, 60_000
-	p := kmsg.NewJoinGroupRequestProtocol()
-	p.Name, p.Metadata = "range", []byte{0, 0}
-	req.Protocols = append(req.Protocols, p)
 	return req
 }
 

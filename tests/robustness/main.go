@@ -2,18 +2,24 @@
 // its own, and shows what that costs: memory, descriptors, and how long others wait.
 //
 //	go run ./tests/robustness
+//	go run ./tests/robustness -short                  a tenth of the clients
 //	go run ./tests/robustness -broker apache-3.9.2
 //
-// It fails if the broker ends, if a bystander's request fails, or, for Barnabas, if
-// descriptors are left once the clients are gone. The figures are for people to read.
+// It fails if the broker ends, if a bystander's request fails, if a group keeps members who have vanished, or, for Barnabas, if memory
+// passes memoryLimit or descriptors or goroutines are left once the clients are gone. The other figures are for people to read.
 package main
 
 import (
+	"bufio"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/tests/bench/procfs"
@@ -22,11 +28,16 @@ import (
 
 func main() {
 	kind := flag.String("broker", "barnabas", "barnabas, apache-3.9.2 or apache-4.3.1")
-	connections := flag.Int("connections", 9000, "how many idle connections; each costs this process a descriptor too")
+	connections := flag.Int("connections", 10_000, "how many idle connections; each costs this process a descriptor too")
+	short := flag.Bool("short", false, "a tenth of the clients")
 	flag.Parse()
+	tenth := 1
+	if *short {
+		tenth = 10
+	}
 	dir, err := os.MkdirTemp("", "barnabas-robustness-")
 	if err == nil {
-		err = run(peers.Kind(*kind), dir, *connections)
+		err = run(peers.Kind(*kind), dir, *connections, tenth)
 	}
 	if err != nil {
 		fmt.Printf("FAIL: %v\ndirectory %s\n", err, dir)
@@ -40,52 +51,81 @@ type scenario struct {
 	name  string
 	count int
 	begin func(c *client) error // on a fresh connection
+	// groups, if set, is the name by which groupOf names the groups of the clients.
+	groups string
 }
 
-func scenarios(connections int) []scenario {
+// memoryLimit is what the broker's anonymous memory may come to, whatever its clients do, in bytes: queued requests and answers are
+// bounded, and ten thousand connections are small.
+const memoryLimit = 512 << 20
+
+// scenarios has tenth times fewer clients in each.
+func scenarios(connections, tenth int) []scenario {
+	list := append(connectionScenarios(connections), rebalances(400)...)
+	for i := range list {
+		list[i].count /= tenth
+	}
+	return list
+}
+
+func connectionScenarios(connections int) []scenario {
 	return []scenario{
-		{"idle", connections, func(*client) error { return nil }},
-		{"idle after one request", connections, func(c *client) error {
+		{name: "idle", count: connections, begin: func(*client) error { return nil }},
+		{name: "idle after one request", count: connections, begin: func(c *client) error {
 			_, err := c.call(apiVersions())
 			return err
 		}},
-		{"half of a frame's size", 2000, func(c *client) error { return c.write([]byte{0, 0}) }},
-		{"1 KiB of a frame said to be 100 MiB", 2000, func(c *client) error {
+		{name: "half of a frame's size", count: 2000, begin: func(c *client) error { return c.write([]byte{0, 0}) }},
+		{name: "1 KiB of a frame said to be 100 MiB", count: 2000, begin: func(c *client) error {
 			return c.write(append(binary.BigEndian.AppendUint32(nil, 100<<20), make([]byte, 1024)...))
 		}},
-		{"1,000 requests, nothing read", 200, func(c *client) error {
+		{name: "1,000 requests, nothing read", count: 200, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
 				all = c.appendFrame(all, apiVersions())
 			}
 			return c.writeSome(all)
 		}},
-		{"1,000 fetches of 1 MiB, nothing read", 200, func(c *client) error {
+		{name: "1,000 fetches of 1 MiB, nothing read", count: 200, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
 				all = c.appendFrame(all, fetch(topic, 0, 1<<20, 0))
 			}
 			return c.writeSome(all)
 		}},
-		{"fetches that wait 10 minutes", 2000, func(c *client) error {
+		{name: "fetches that wait 10 minutes", count: 2000, begin: func(c *client) error {
 			return c.write(c.appendFrame(nil, fetch(topic, 1<<40, 1<<20, 600_000)))
 		}},
-		{"joins that nobody waits for", 200, func(c *client) error {
-			return c.write(c.appendFrame(nil, join(fmt.Sprint("group-", c.id%50))))
+		{name: "1 MiB fetched, a byte read now and then", count: 200, begin: func(c *client) error {
+			go c.trickle()
+			return c.write(c.appendFrame(nil, fetch(topic, 0, 1<<20, 0)))
 		}},
 	}
 }
 
-func run(kind peers.Kind, dir string, connections int) error {
+func run(kind peers.Kind, dir string, connections, tenth int) error {
 	cache, err := peers.OpenCache(os.Stderr)
 	if err != nil {
 		return err
 	}
-	broker, err := cache.StartBroker(kind, peers.BrokerOptions{Dir: filepath.Join(dir, "broker")})
+	options := peers.BrokerOptions{Dir: filepath.Join(dir, "broker")}
+	var goroutines goroutineCount
+	if !kind.IsApache() {
+		ports, err := peers.FreePorts(1)
+		if err != nil {
+			return err
+		}
+		goroutines.url = fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[0])
+		options.Config = map[string]string{"barnabas.admin.listener": fmt.Sprintf("127.0.0.1:%d", ports[0])}
+	}
+	broker, err := cache.StartBroker(kind, options)
 	if err != nil {
 		return err
 	}
 	defer broker.Close()
+	if err := findCoordinator(broker.Addr); err != nil {
+		return err
+	}
 	by, err := newBystander(broker.Addr)
 	if err != nil {
 		return err
@@ -94,9 +134,9 @@ func run(kind peers.Kind, dir string, connections int) error {
 	time.Sleep(2 * time.Second)
 	alone := by.take()
 	fmt.Printf("%s; a bystander alone: p50 %v, p99 %v, of %d produce requests\n\n", kind, alone.quantile(0.5), alone.quantile(0.99), len(alone))
-	fmt.Printf("%-40s %6s %10s %10s %10s %9s %7s %7s %9s %9s\n", "clients", "count", "before MB", "during MB", "after MB", "KiB each", "files", "after", "p50", "p99")
-	for _, s := range scenarios(connections) {
-		if err := one(broker, by, s, !kind.IsApache()); err != nil {
+	fmt.Printf("%-40s %6s %10s %10s %10s %9s %7s %7s %7s %7s %9s %9s\n", "clients", "count", "before MB", "during MB", "after MB", "KiB each", "files", "after", "gorout.", "after", "p50", "p99")
+	for _, s := range scenarios(connections, tenth) {
+		if err := one(broker, by, s, goroutines); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -104,8 +144,13 @@ func run(kind peers.Kind, dir string, connections int) error {
 }
 
 // one runs a scenario and prints its line.
-func one(broker *peers.Broker, by *bystander, s scenario, strict bool) error {
+func one(broker *peers.Broker, by *bystander, s scenario, goroutines goroutineCount) error {
+	strict := !broker.Kind.IsApache()
 	before, err := procfs.Read(broker.Pid)
+	if err != nil {
+		return err
+	}
+	goroutinesBefore, err := goroutines.read()
 	if err != nil {
 		return err
 	}
@@ -131,22 +176,35 @@ func one(broker *peers.Broker, by *bystander, s scenario, strict bool) error {
 	if err != nil {
 		return err
 	}
+	goroutinesDuring, err := goroutines.read()
+	if err != nil {
+		return err
+	}
 	seen := by.take()
 	for _, c := range clients {
 		c.conn.Close()
 	}
+	if s.groups != "" {
+		if err := groupsAreEmpty(broker.Addr, s.groups, s.count); err != nil {
+			return err
+		}
+	}
 	var after procfs.Sample
-	for range 100 { // until their descriptors are gone
+	goroutinesAfter := 0
+	for range 100 { // until their descriptors and goroutines are gone
 		if after, err = procfs.Read(broker.Pid); err != nil {
 			return err
 		}
-		if after.OpenFiles <= before.OpenFiles {
+		if goroutinesAfter, err = goroutines.read(); err != nil {
+			return err
+		}
+		if after.OpenFiles <= before.OpenFiles && goroutinesAfter <= goroutinesBefore {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	fmt.Printf("%-40s %6d %10.1f %10.1f %10.1f %9.1f %7d %7d %9v %9v\n", s.name, s.count, mb(before.RSSAnon), mb(during.RSSAnon), mb(after.RSSAnon),
-		float64(during.RSSAnon-before.RSSAnon)/1024/float64(s.count), during.OpenFiles, after.OpenFiles,
+	fmt.Printf("%-40s %6d %10.1f %10.1f %10.1f %9.1f %7d %7d %7d %7d %9v %9v\n", s.name, s.count, mb(before.RSSAnon), mb(during.RSSAnon), mb(after.RSSAnon),
+		float64(during.RSSAnon-before.RSSAnon)/1024/float64(s.count), during.OpenFiles, after.OpenFiles, goroutinesDuring, goroutinesAfter,
 		seen.quantile(0.5), seen.quantile(0.99))
 	if err := by.failure(); err != nil {
 		return fmt.Errorf("the bystander: %w", err)
@@ -155,7 +213,34 @@ func one(broker *peers.Broker, by *bystander, s scenario, strict bool) error {
 	if left := after.OpenFiles - before.OpenFiles; strict && left > 200 {
 		return fmt.Errorf("%d descriptors are left", left)
 	}
+	if left := goroutinesAfter - goroutinesBefore; strict && left > 20 {
+		return fmt.Errorf("%d goroutines are left", left)
+	}
+	if strict && during.RSSAnon > memoryLimit {
+		return fmt.Errorf("%.0f MB of memory, more than %.0f", mb(during.RSSAnon), mb(memoryLimit))
+	}
 	return nil
+}
+
+// goroutineCount reads the broker's count of goroutines from its metrics; without a URL it is 0.
+type goroutineCount struct{ url string }
+
+func (g goroutineCount) read() (int, error) {
+	if g.url == "" {
+		return 0, nil
+	}
+	resp, err := http.Get(g.url)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
+			return strconv.Atoi(value)
+		}
+	}
+	return 0, errors.New("the metrics have no go_goroutines")
 }
 
 func mb(n int64) float64 { return float64(n) / (1 << 20) }
