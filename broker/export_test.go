@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -29,4 +30,10 @@ func (b *Broker) ReloadTLS() error {
 // RemoveExpiredTokens is what the broker does every delegation.token.expiry.check.interval.ms.
 func (b *Broker) RemoveExpiredTokens(ctx context.Context, now time.Time) {
 	b.removeExpiredTokens(ctx, now)
+}
+
+// ServeConn serves requests from nc, which is no socket, until it ends.
+func (b *Broker) ServeConn(nc net.Conn) {
+	c := newConn(b, b.listeners[0], nc, 0)
+	c.serve()
 }

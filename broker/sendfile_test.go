@@ -48,7 +48,7 @@ func (f *countingFile) ReadAt(p []byte, at int64) (int, error) {
 }
 
 // startOn starts a broker whose segments lie in that file system.
-func startOn(t *testing.T, fsys log.FS) *broker.Broker {
+func startOn(t testing.TB, fsys log.FS) *broker.Broker {
 	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
 	c, err := config.Load(config.Options{Overrides: []string{"listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + dir, "message.max.bytes=2000000"}})

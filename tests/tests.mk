@@ -24,7 +24,7 @@ interop-apache: ## the same suite against Apache Kafka, to prove the suite
 	go run ./tests/interop -broker apache-3.9.2 $(INTEROP_FLAGS)
 
 bench: ## Barnabas beside Apache Kafka and the floor, in one run
-	go run ./tests/bench -rounds 3 -fill 10 $(BENCH_FLAGS)
+	go run ./tests/bench -rounds 3 -fill 10 -apache-partitions 5000 $(BENCH_FLAGS)
 
 bench-short: ## the same, a few minutes long
 	go run ./tests/bench -warm 10s -measure 3s -partitions 1000 -fill 0.5 $(BENCH_FLAGS)

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/pprof"
 	"runtime/trace"
 	"slices"
@@ -44,6 +45,9 @@ func profiles(mux *http.ServeMux) {
 		debug, _ := strconv.Atoi(r.URL.Query().Get("debug"))
 		if debug == 0 {
 			w.Header().Set("Content-Type", "application/octet-stream")
+		}
+		if p.Name() == "heap" && r.URL.Query().Get("gc") == "1" {
+			runtime.GC() // what is left is in use
 		}
 		p.WriteTo(w, debug)
 	})

@@ -6,8 +6,10 @@
 //	go run ./tests/bench -rounds 3 -fill 10     three rounds each, 10 GB for the kill -9 restart
 //	go run ./tests/bench -only idle,produce-16k some scenarios
 //
-// The machine's own noise is large: only figures of one run can be compared, and with
-// more rounds the table gives the median and the range. Nothing here passes or fails.
+// The machine's own noise is large: only figures of one run can be compared. With more
+// rounds the order of the brokers is turned around in every second one, and the table gives
+// the median and the range. What takes minutes and scatters little (many partitions, and
+// kill -9) is measured in the first round alone. Nothing here passes or fails.
 package main
 
 import (
@@ -33,11 +35,12 @@ func main() {
 
 func run() error {
 	var (
-		brokers    = flag.String("brokers", "apache-3.9.2,barnabas,floor", "what to measure, parted by commas: barnabas, apache-3.9.2, apache-4.3.1, floor")
+		brokers    = flag.String("brokers", "apache-3.9.2,barnabas,floor", "what to measure, parted by commas: barnabas, apache-3.9.2, apache-4.3.1, floor, floor-warm")
 		rounds     = flag.Int("rounds", 1, "how often to go through all brokers")
 		warm       = flag.Duration("warm", 25*time.Second, "load before the first measurement of Apache's brokers, whose compiler needs it; the others get a fifth")
-		measure    = flag.Duration("measure", 8*time.Second, "how long each load is measured")
+		measure    = flag.Duration("measure", 5*time.Second, "how long each load is measured")
 		partitions = flag.Int("partitions", 10_000, "partitions of the scenario with many")
+		apacheMany = flag.Int("apache-partitions", 0, "the same for Apache's brokers, if it is less")
 		fill       = flag.Float64("fill", 1, "GB on disk when the broker is killed")
 		only       = flag.String("only", "", "scenarios to run, parted by commas; all by default")
 		dir        = flag.String("dir", "", "where the brokers keep their data; a new folder in the system's place for temporary files by default")
@@ -67,15 +70,22 @@ func run() error {
 	}
 	var t table
 	for round := range *rounds {
-		for name := range strings.SplitSeq(*brokers, ",") {
+		order := strings.Split(*brokers, ",")
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, name := range order {
 			b := &bench{cache: cache, kind: peers.Kind(name), dir: filepath.Join(*dir, fmt.Sprintf("%s-%d", name, round)),
 				warm: *warm, measure: *measure, partitions: *partitions, fillBytes: int64(*fill * 1e9), table: &t}
 			if !b.kind.IsApache() {
 				b.warm /= 5
+			} else if *apacheMany > 0 {
+				b.partitions = min(b.partitions, *apacheMany)
 			}
 			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, name)
+			b.prepare()
 			for _, s := range scenarios {
-				if wanted != nil && !slices.Contains(wanted, s.name) || b.kind == floorKind && !s.floor {
+				if wanted != nil && !slices.Contains(wanted, s.name) || b.isFloor() && !s.floor || s.once && round > 0 {
 					continue
 				}
 				start := time.Now()

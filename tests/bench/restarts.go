@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/tests/bench/procfs"
@@ -24,11 +28,25 @@ func (b *bench) shut() {
 // one has acknowledged a record.
 func (b *bench) manyPartitions(ctx context.Context) error {
 	b.shut()
-	broker, err := b.cache.StartBroker(b.kind, b.options("partitions"))
+	options := b.options("partitions")
+	admin := ""
+	if !b.kind.IsApache() {
+		ports, err := peers.FreePorts(1)
+		if err != nil {
+			return err
+		}
+		admin = fmt.Sprintf("127.0.0.1:%d", ports[0])
+		options.Config["barnabas.admin.listener"] = admin
+	}
+	broker, err := b.cache.StartBroker(b.kind, options)
 	if err != nil {
 		return err
 	}
 	defer func() { broker.Close() }()
+	heapBefore, err := heapOf(admin)
+	if err != nil {
+		return err
+	}
 	c, err := replay.Dial(broker.Addr, patience)
 	if err != nil {
 		return err
@@ -37,7 +55,8 @@ func (b *bench) manyPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%d partitions", b.partitions)
+	const name = "many partitions"
+	b.add(name, "partitions", float64(b.partitions))
 	begun := time.Now()
 	err = errors.Join(c.CreateTopic("many", int32(b.partitions), nil, patience), c.WaitLed("many", b.partitions, patience))
 	c.Close()
@@ -63,8 +82,35 @@ func (b *bench) manyPartitions(ctx context.Context) error {
 	}
 	b.add(name+": anonymous memory each", "KB", float64(after.RSSAnon-before.RSSAnon)/1e3/float64(b.partitions))
 	b.add(name+": open files", "files", float64(after.OpenFiles))
+	if admin != "" {
+		heap, err := heapOf(admin)
+		if err != nil {
+			return err
+		}
+		b.add(name+": heap each", "KB", float64(heap-heapBefore)/1e3/float64(b.partitions))
+	}
 	broker.Kill()
 	return b.restart(broker, name+": restart after kill -9")
+}
+
+// heapOf is what a broker of ours has in use on its heap, after a collection. Without an
+// address it is 0.
+func heapOf(admin string) (int64, error) {
+	if admin == "" {
+		return 0, nil
+	}
+	resp, err := http.Get("http://" + admin + "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if alloc, ok := strings.CutPrefix(lines.Text(), "# HeapAlloc = "); ok {
+			return strconv.ParseInt(alloc, 10, 64)
+		}
+	}
+	return 0, errors.Join(errors.New("the heap profile has no HeapAlloc"), lines.Err())
 }
 
 func (b *bench) restart(broker *peers.Broker, name string) error {

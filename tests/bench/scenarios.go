@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -15,7 +16,13 @@ import (
 	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
-const floorKind peers.Kind = "floor"
+// The floor, and the floor in the page cache's best case; see tests/bench/floor.
+const (
+	floorKind     peers.Kind = "floor"
+	warmFloorKind peers.Kind = "floor-warm"
+)
+
+func (b *bench) isFloor() bool { return b.kind == floorKind || b.kind == warmFloorKind }
 
 // bench is the measuring of one broker in one round. The broker of the load scenarios
 // runs on from one to the next.
@@ -42,6 +49,7 @@ type scenario struct {
 	name  string
 	about string
 	floor bool // the floor can do it too
+	once  bool // long and hardly scattered: in the first round alone
 	run   func(ctx context.Context, b *bench) error
 }
 
@@ -59,32 +67,48 @@ var scenarios = []scenario{
 	{name: "fetch", about: "fetch from the page cache, 1 MB and 16 KB per request, 4 connections", run: func(ctx context.Context, b *bench) error { return b.fetch(ctx) }},
 	{name: "e2e", about: "end to end latency at 1,000 records a second", run: func(ctx context.Context, b *bench) error { return b.endToEnd(ctx) }},
 	{name: "loaded", about: "memory after all of the loads", run: func(ctx context.Context, b *bench) error { return b.loaded(ctx) }},
-	{name: "partitions", about: "many partitions: create, restart, kill -9 restart", run: func(ctx context.Context, b *bench) error { return b.manyPartitions(ctx) }},
-	{name: "kill", about: "kill -9 under load with data on disk, and start again", run: func(ctx context.Context, b *bench) error { return b.kill(ctx) }},
+	{name: "partitions", about: "many partitions: create, restart, kill -9 restart", once: true, run: func(ctx context.Context, b *bench) error { return b.manyPartitions(ctx) }},
+	{name: "kill", about: "kill -9 under load with data on disk, and start again", once: true, run: func(ctx context.Context, b *bench) error { return b.kill(ctx) }},
 }
 
 const patience = 5 * time.Minute
 
 func (b *bench) add(name, unit string, value float64) { b.table.add(string(b.kind), name, unit, value) }
 
-// options are the same for all brokers. Deleted topics leave the disk at once, so that a
-// run of many loads fits on it.
+// What every broker and the floor keep of a load. Small segments and little retention let a
+// run of many loads fit on the disk; who writes fast rolls and removes as much more often.
+const (
+	segmentBytes   = 256 << 20
+	retentionBytes = 512 << 20
+	retentionCheck = time.Second
+	deleteDelay    = time.Second
+)
+
+// options are the same for all brokers. Deleted topics leave the disk at once.
 func (b *bench) options(name string) peers.BrokerOptions {
 	return peers.BrokerOptions{Dir: filepath.Join(b.dir, name), Config: map[string]string{
 		"num.partitions":                  "1",
-		"log.segment.delete.delay.ms":     "1000",
-		"log.retention.check.interval.ms": "5000",
+		"log.segment.bytes":               strconv.Itoa(segmentBytes),
+		"log.segment.delete.delay.ms":     strconv.FormatInt(deleteDelay.Milliseconds(), 10),
+		"log.retention.check.interval.ms": strconv.FormatInt(retentionCheck.Milliseconds(), 10),
 	}}
+}
+
+// loadOptions are those of the broker that gets the loads.
+func (b *bench) loadOptions() peers.BrokerOptions {
+	o := b.options("load")
+	o.Config["log.retention.bytes"] = strconv.Itoa(retentionBytes)
+	return o
 }
 
 func (b *bench) open() error {
 	if b.addr != "" {
 		return nil
 	}
-	if b.kind == floorKind {
+	if b.isFloor() {
 		return b.openFloor()
 	}
-	broker, err := b.cache.StartBroker(b.kind, b.options("load"))
+	broker, err := b.cache.StartBroker(b.kind, b.loadOptions())
 	if err != nil {
 		return err
 	}
@@ -107,7 +131,8 @@ func (b *bench) openFloor() error {
 		return err
 	}
 	b.addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	b.toy = exec.Command(program, b.addr, b.dir)
+	b.toy = exec.Command(program, "-segment", strconv.Itoa(segmentBytes), "-retention", strconv.Itoa(retentionBytes),
+		"-check", (retentionCheck + deleteDelay).String(), fmt.Sprintf("-warm=%t", b.kind == warmFloorKind), b.addr, b.dir)
 	b.toy.Stderr = os.Stderr
 	b.toy.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := b.toy.Start(); err != nil {
@@ -115,6 +140,13 @@ func (b *bench) openFloor() error {
 	}
 	b.pid = b.toy.Process.Pid
 	return nil
+}
+
+// prepare makes all brokers find the same: nothing of an earlier one in the page cache,
+// and nothing that the kernel still has to write. Only root may empty the page cache.
+func (b *bench) prepare() {
+	syscall.Sync()
+	os.WriteFile("/proc/sys/vm/drop_caches", []byte("3\n"), 0)
 }
 
 func (b *bench) close() {
@@ -130,8 +162,8 @@ func (b *bench) close() {
 
 // topic makes a topic for one load; done deletes it.
 func (b *bench) topic(name string, partitions int) (done func(), err error) {
-	if b.kind == floorKind {
-		return func() {}, waitForPort(b.addr)
+	if b.isFloor() {
+		return func() { b.dropFloorTopic(name) }, waitForPort(b.addr)
 	}
 	c, err := replay.Dial(b.addr, patience)
 	if err != nil {
@@ -144,10 +176,22 @@ func (b *bench) topic(name string, partitions int) (done func(), err error) {
 	return func() {
 		defer c.Close()
 		if err := c.DeleteTopic(name, patience); err == nil {
-			time.Sleep(2500 * time.Millisecond) // until its files are gone
+			time.Sleep(topicGone)
 		}
 	}, nil
 }
+
+// dropFloorTopic removes a topic's files from under the floor, as a broker does itself.
+func (b *bench) dropFloorTopic(name string) {
+	dirs, _ := filepath.Glob(filepath.Join(b.dir, name+"-*"))
+	for _, dir := range dirs {
+		os.RemoveAll(dir)
+	}
+	time.Sleep(topicGone)
+}
+
+// topicGone is how long a deleted topic's files are waited for.
+const topicGone = 2500 * time.Millisecond
 
 func waitForPort(addr string) error {
 	for range 200 {

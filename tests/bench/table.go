@@ -89,7 +89,17 @@ func (t *table) print(w io.Writer) {
 			fmt.Fprintf(w, "%s %s: %s\n", f.Broker, f.Name, f.Error)
 		}
 	}
+	fmt.Fprint(w, "\n", note)
 }
+
+// note says what the figures are of.
+const note = `Figures are medians over the rounds, with the range behind. cpu is the broker's user and system time together.
+All brokers and the floor write segments of 256 MiB to the same disk and keep 512 MiB of a partition, looked after every second.
+floor: a toy that reads the frame, checks the CRC, patches the offset, appends to a file that grows, rolls and is removed as the
+brokers' are, and answers; one kind of request, no indexes, no metadata, no metrics. floor-warm overwrites one file per partition
+instead, whose pages are in memory already, which no log can. On a virtual machine a page that is new to it costs far more than
+what is done with it.
+`
 
 func (f *figure) cell() string {
 	if f == nil || len(f.Values) == 0 {
