@@ -18,17 +18,9 @@ func (l *Log) Append(records []byte, opts AppendOptions) (AppendInfo, error) {
 	now := l.manager.nowMs()
 	v := l.manager.validators.Get().(*protocol.Validator)
 	defer l.manager.validators.Put(v) // what it returns may lie in its own memory
-	result, err := v.Validate(records, validateSettings(l.partition, cfg, opts, now))
-	if err != nil {
+	result, err := l.validate(v, records, cfg, opts, now)
+	if err != nil || len(result.Batches) == 0 {
 		return l.refused(), err
-	}
-	if len(result.Batches) == 0 {
-		return l.refused(), nil
-	}
-	if size := int64(len(result.Batches)); size > cfg.SegmentSize {
-		return l.refused(), protocol.Errorf(protocol.ErrRecordListTooLarge,
-			"Message batch size is %d bytes in append to partition %v, which exceeds the maximum configured segment size of %d.",
-			size, l.partition, cfg.SegmentSize)
 	}
 	l.mu.Lock()
 	info, err := l.appendAsLeaderLocked(&result, cfg, opts, now)
@@ -37,6 +29,21 @@ func (l *Log) Append(records []byte, opts AppendOptions) (AppendInfo, error) {
 		return info, l.fail("append to", err)
 	}
 	return info, nil
+}
+
+// validate checks records to append. Without an error and without batches there is nothing
+// to do.
+func (l *Log) validate(v *protocol.Validator, records []byte, cfg *Config, opts AppendOptions, nowMs int64) (protocol.ValidateResult, error) {
+	result, err := v.Validate(records, validateSettings(l.partition, cfg, opts, nowMs))
+	if err != nil {
+		return result, err
+	}
+	if size := int64(len(result.Batches)); size > cfg.SegmentSize {
+		return result, protocol.Errorf(protocol.ErrRecordListTooLarge,
+			"Message batch size is %d bytes in append to partition %v, which exceeds the maximum configured segment size of %d.",
+			size, l.partition, cfg.SegmentSize)
+	}
+	return result, nil
 }
 
 // refused is the info of an append that wrote nothing.
@@ -109,8 +116,7 @@ func (l *Log) appendAsLeaderLocked(r *protocol.ValidateResult, cfg *Config, opts
 		return l.refused(), err
 	}
 	if isDuplicate {
-		info.Duplicate, info.Size, info.RecordCount = true, 0, 0
-		info.FirstOffset, info.LastOffset, info.LogAppendTime = duplicate.FirstOffset, duplicate.LastOffset, duplicate.Timestamp
+		info.setDuplicate(duplicate)
 		info.MustSync = cfg.DurableAcks && l.durableOffset.Load() <= duplicate.LastOffset
 		return info, nil
 	}

@@ -123,6 +123,7 @@ type Manager struct {
 	wasClean  bool
 
 	validators   sync.Pool // of *protocol.Validator
+	groupBuffers sync.Pool // of *[]byte, for what appends of a group write together
 	scanners     sync.Pool // of *batchScanner
 	longScanners sync.Pool // of *batchScanner with large windows
 
@@ -153,6 +154,7 @@ func OpenManager(ctx context.Context, opts ManagerOptions) (*Manager, error) {
 		broken: make(map[protocol.TopicPartition]error), kick: make(chan struct{}, 1),
 	}
 	m.validators.New = func() any { return &protocol.Validator{} }
+	m.groupBuffers.New = func() any { return new([]byte) }
 	m.scanners.New = func() any { return newBatchScanner(scanWindow) }
 	m.longScanners.New = func() any { return newBatchScanner(longScanWindow) }
 	m.defaultConfig.Store(opts.Config)
