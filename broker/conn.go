@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -79,6 +80,9 @@ type conn struct {
 	readN           int
 	readErr         error
 	stub            []byte // the beginning of a frame, while no buffer is held
+	readAt          time.Time
+	run             *produceRun // requests that are begun and not appended, or nil
+	target          target
 
 	send sender // used by whoever has set writing
 
@@ -156,9 +160,14 @@ func (c *conn) readLoop() error {
 			return err
 		}
 		c.touch()
+		c.readAt = time.Now()
 		for {
+			if !c.hasFrame() {
+				c.appendRun() // the next frame may move what it has in the buffer
+			}
 			frame, err := c.nextFrame()
 			if err != nil {
+				c.flush()
 				return err
 			}
 			if frame == nil {
@@ -299,6 +308,16 @@ func (c *conn) nextFrame() ([]byte, error) {
 	return nil, nil
 }
 
+// hasFrame says whether the next request has arrived whole.
+func (c *conn) hasFrame() bool {
+	have := c.end - c.start
+	if have < 4 {
+		return false
+	}
+	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
+	return size >= 0 && have-4 >= size
+}
+
 // requestSize says whether a request may be of the size.
 func (c *conn) requestSize(size int) error {
 	if size <= 0 || size > c.b.limits.requestMaxBytes {
@@ -366,6 +385,12 @@ func (c *conn) enqueue(r *request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent || c.held > maxUnsentMemory) && !c.closed {
+		if c.run != nil {
+			c.mu.Unlock()
+			c.appendRun()
+			c.mu.Lock()
+			continue
+		}
 		c.startWriterLocked()
 		c.inline = nil
 		c.room.Wait()
@@ -402,6 +427,27 @@ func (c *conn) complete(r *request) {
 	c.mu.Unlock()
 }
 
+// completeAll is complete for requests whose handlers the reading goroutine was in.
+func (c *conn) completeAll(answered []*request) {
+	if len(answered) == 0 {
+		return
+	}
+	for _, r := range answered {
+		c.b.admitted.release(r.admitted)
+		r.admitted = 0
+	}
+	c.mu.Lock()
+	head := c.head
+	for _, r := range answered {
+		r.done = true
+		r.onClose = nil
+	}
+	if head.done {
+		c.drainLocked()
+	}
+	c.mu.Unlock()
+}
+
 // hangUpAfter closes the connection once the answers before r are sent.
 func (c *conn) hangUpAfter(r *request) {
 	c.mu.Lock()
@@ -414,6 +460,7 @@ func (c *conn) hangUpAfter(r *request) {
 
 // drainLocked moves the answered prefix of the queue to out.
 func (c *conn) drainLocked() {
+	now := time.Now()
 	for r := c.head; r != nil && r.done; r = c.head {
 		c.head = r.next
 		if c.head == nil {
@@ -430,7 +477,7 @@ func (c *conn) drainLocked() {
 				c.out.hangUp = true
 			}
 		}
-		c.b.finished(r)
+		c.b.metrics.finished(r, now)
 		r.reset()
 		requests.Put(r)
 	}
@@ -456,8 +503,10 @@ func (c *conn) startWriterLocked() {
 	}()
 }
 
-// flush writes what is in out from the reading goroutine, unless a writer is at it.
+// flush appends the run and writes what is in out, from the reading goroutine, unless a
+// writer is at it.
 func (c *conn) flush() error {
+	c.appendRun()
 	c.mu.Lock()
 	c.inline = nil
 	if c.closed {

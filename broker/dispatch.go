@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/broker/quota"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -27,7 +28,10 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 	r.conn, r.api, r.session = c, a, c.session.Load()
 	r.key, r.version, r.corrID, r.clientID = h.Key, h.Version, h.CorrelationID, c.clientID
 	r.body = frame[h.BodyPos:]
-	r.received = time.Now()
+	r.received = c.readAt
+	if b.quotas.Limits().Any(quota.Request) {
+		r.received = time.Now() // what those before it took is on their account
+	}
 	if !a.own {
 		if err := b.decode(r); err != nil {
 			b.drop(r)
@@ -45,6 +49,9 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 	}
 	b.metrics.began(r)
 	began := r.received
+	if c.run != nil && r.key != protocol.KeyProduce {
+		c.appendRun()
+	}
 	a.handle(b, r)
 	c.useTime(began)
 	return nil
@@ -80,6 +87,3 @@ func (b *Broker) decode(r *request) error {
 // freeMemory is what a request may take without being counted: so little that the limit
 // on requests in flight bounds it.
 const freeMemory = 16 << 10
-
-// finished is called when the answer of r has been handed to its connection's output.
-func (b *Broker) finished(r *request) { b.metrics.finished(r) }

@@ -49,6 +49,10 @@ func (b *Broker) handleProduce(r *request) {
 		return
 	}
 	r.use(quota.Produce, float64(len(r.body)))
+	if r.conn.joinRun(p) {
+		return
+	}
+	r.conn.appendRun()
 	p.begin()
 }
 
@@ -70,7 +74,7 @@ func (p *produce) begin() {
 		if len(asked.Partitions) == 0 {
 			continue // Apache does not answer for it either
 		}
-		name, id, refusal := p.b.produceTopic(p.r, image, asked)
+		topic, name, id, refusal := p.b.produceTopic(p.r, image, asked)
 		p.resp.AddTopic(name, id)
 		if deniedTxn {
 			refusal = protocol.ErrTransactionalIDAuthorizationFailed
@@ -79,10 +83,11 @@ func (p *produce) begin() {
 			out := p.resp.AddPartition(asked.Partitions[i].Index)
 			err := error(refusal)
 			if refusal == protocol.None {
-				err = p.append(name, &asked.Partitions[i], out)
+				err = p.append(image, topic, &asked.Partitions[i], out)
 			}
 			if err != nil {
 				p.fail(out, err)
+				p.r.conn.target = target{} // it may be no more
 			}
 		}
 	}
@@ -98,23 +103,22 @@ func (p *produce) begin() {
 }
 
 // produceTopic finds the topic that a client names and says why not to append to it.
-func (b *Broker) produceTopic(r *request, image *metadata.Image, asked *protocol.ProduceTopic) (name string, id protocol.UUID, refusal protocol.ErrorCode) {
-	var topic *metadata.Topic
-	if r.version >= 13 {
-		if topic = image.TopicByID(asked.ID); topic == nil {
-			return "", asked.ID, protocol.ErrUnknownTopicID
+func (b *Broker) produceTopic(r *request, image *metadata.Image, asked *protocol.ProduceTopic) (topic *metadata.Topic, name string, id protocol.UUID, refusal protocol.ErrorCode) {
+	topic = r.conn.target.topicOf(image, r.version, asked)
+	switch {
+	case topic != nil:
+		if !b.authorize(r, acl.Write, acl.Topic(topic.Name)) {
+			refusal = protocol.ErrTopicAuthorizationFailed
 		}
-	} else if topic = image.TopicBytes(asked.Name); topic == nil {
-		name = string(asked.Name)
-		if !b.authorize(r, acl.Write, acl.Topic(name)) {
-			return name, id, protocol.ErrTopicAuthorizationFailed
-		}
-		return name, id, protocol.ErrUnknownTopicOrPartition
+		return topic, topic.Name, topic.ID, refusal
+	case r.version >= 13:
+		return nil, "", asked.ID, protocol.ErrUnknownTopicID
 	}
-	if !b.authorize(r, acl.Write, acl.Topic(topic.Name)) {
-		return topic.Name, topic.ID, protocol.ErrTopicAuthorizationFailed
+	name = string(asked.Name)
+	if !b.authorize(r, acl.Write, acl.Topic(name)) {
+		return nil, name, id, protocol.ErrTopicAuthorizationFailed
 	}
-	return topic.Name, topic.ID, protocol.None
+	return nil, name, id, protocol.ErrUnknownTopicOrPartition
 }
 
 // transactionDenied says whether a transactional batch stands in the request whose
@@ -133,7 +137,7 @@ func (p *produce) transactionDenied() bool {
 }
 
 func isTransactional(records []byte) bool {
-	if len(records) < protocol.BatchOverhead || records[protocol.BatchMagicPos] != 2 {
+	if !protocol.MayBeTransactional(records) {
 		return false
 	}
 	h, err := protocol.ParseRecordBatch(records)
@@ -141,13 +145,13 @@ func isTransactional(records []byte) bool {
 }
 
 // append writes one partition's records.
-func (p *produce) append(topic string, asked *protocol.ProducePartition, out *protocol.ProduceResponsePartition) error {
-	partition := p.b.replicas.Get(topic, asked.Index)
+func (p *produce) append(image *metadata.Image, topic *metadata.Topic, asked *protocol.ProducePartition, out *protocol.ProduceResponsePartition) error {
+	partition := p.r.conn.target.partitionOf(p.b, image, topic, asked.Index)
 	if partition == nil {
 		return protocol.ErrUnknownTopicOrPartition
 	}
 	if asked.Records == nil {
-		return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %s-%d are null.", topic, asked.Index)
+		return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %s-%d are null.", topic.Name, asked.Index)
 	}
 	if p.req.Acks < -1 || p.req.Acks > 1 {
 		if err := protocol.CheckProduceShape(asked.Records, p.r.version); err != nil {
@@ -155,7 +159,7 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 		}
 		return protocol.ErrInvalidRequiredAcks
 	}
-	if isInternal(topic) && p.r.clientID != adminClientID {
+	if isInternal(topic.Name) && p.r.clientID != adminClientID {
 		return protocol.ErrInvalidTopicException
 	}
 	if isTransactional(asked.Records) {
@@ -166,6 +170,16 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 		return protocol.ErrInvalidTxnState
 	}
 	info, err := partition.Append(asked.Records, p.req.Acks, log.AppendOptions{LeaderEpoch: -1, RequestVersion: p.r.version})
+	if err == nil && !info.Duplicate {
+		p.b.metrics.bytesIn.Add(int64(info.Size))
+		p.b.metrics.messagesIn.Add(int64(info.RecordCount))
+	}
+	return p.appended(partition, &info, err, out)
+}
+
+// appended puts what an append came to into a partition's answer, but an error, which it
+// returns.
+func (p *produce) appended(partition *replication.Partition, info *log.AppendInfo, err error, out *protocol.ProduceResponsePartition) error {
 	if err != nil {
 		if l, logErr := partition.Log(); logErr == nil && refusedByLog(err) {
 			out.LogStartOffset = l.LogStartOffset()
@@ -175,10 +189,6 @@ func (p *produce) append(topic string, asked *protocol.ProducePartition, out *pr
 	out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = info.FirstOffset, info.LogAppendTime, info.LogStartOffset
 	if p.r.version < 3 {
 		p.b.metrics.produceConversion.Add(1) // a message set, stored as a batch
-	}
-	if !info.Duplicate {
-		p.b.metrics.bytesIn.Add(int64(info.Size))
-		p.b.metrics.messagesIn.Add(int64(info.RecordCount))
 	}
 	l, err := partition.Log()
 	if err != nil {
@@ -235,10 +245,16 @@ func refusedByLog(err error) bool {
 // answer sends the response. Nothing of the request may be under way.
 func (p *produce) answer() {
 	r := p.r
+	p.encode()
+	r.conn.complete(r)
+}
+
+// encode puts the response into the request and lets go of p.
+func (p *produce) encode() {
+	r := p.r
 	p.resp.ThrottleMs = r.throttleMs()
 	r.encoded = p.resp.AppendFrame(r.encoded[:0], r.version, r.corrID)
 	p.release()
-	r.replyEncoded()
 }
 
 // answerNothing ends a request with acks=0. An error closes the connection: it is the

@@ -43,15 +43,12 @@ const versionSlots = 25
 
 type apiMetrics struct {
 	versions [versionSlots]atomic.Int64 // requests by version
-	inFlight atomic.Int64
 	nanos    atomic.Int64
 	buckets  [len(latencyBuckets) + 1]atomic.Int64
 }
 
 func (m *metrics) began(r *request) {
-	a := &m.apis[r.key]
-	a.versions[min(int(uint16(r.version)), versionSlots-1)].Add(1)
-	a.inFlight.Add(1)
+	m.apis[r.key].versions[min(int(uint16(r.version)), versionSlots-1)].Add(1)
 }
 
 // requests is how many there were, of all versions.
@@ -62,10 +59,19 @@ func (a *apiMetrics) requests() (n int64) {
 	return n
 }
 
-func (m *metrics) finished(r *request) {
+// inFlight is how many requests have begun and not finished.
+func (a *apiMetrics) inFlight() int64 {
+	var finished int64
+	for i := range a.buckets { // before those that have begun, so that the difference is not negative
+		finished += a.buckets[i].Load()
+	}
+	return a.requests() - finished
+}
+
+// finished counts a request whose answer has been handed to its connection's output.
+func (m *metrics) finished(r *request, now time.Time) {
 	a := &m.apis[r.key]
-	a.inFlight.Add(-1)
-	took := time.Since(r.received)
+	took := now.Sub(r.received)
 	a.nanos.Add(int64(took))
 	i := 0
 	for i < len(latencyBuckets) && took > latencyBuckets[i] {

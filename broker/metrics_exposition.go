@@ -85,7 +85,7 @@ func (b *Broker) writeRequests(w *exposition.Writer) {
 		}
 	})
 	w.Gauge("barnabas_broker_requests_in_flight", "Requests that have been read and not been answered, those that wait on purpose included.")
-	used(func(name string, a *apiMetrics) { w.Int(a.inFlight.Load(), "api", name) })
+	used(func(name string, a *apiMetrics) { w.Int(a.inFlight(), "api", name) })
 	bounds := make([]float64, len(latencyBuckets))
 	for i, bound := range latencyBuckets {
 		bounds[i] = bound.Seconds()

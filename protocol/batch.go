@@ -146,6 +146,12 @@ func IncrementSequence(sequence, by int32) int32 {
 	return sequence + by
 }
 
+// MayBeTransactional looks at the attributes alone of what may be a magic 2 batch: false
+// means that b is no transactional batch.
+func MayBeTransactional(b []byte) bool {
+	return len(b) >= BatchOverhead && b[BatchMagicPos] == 2 && b[batchAttrPos+1]&attrTransactional != 0
+}
+
 // PeekBatch reads the base offset, magic and whole size of the batch or legacy message
 // at the start of b, of any magic; 17 bytes suffice. The size may exceed len(b).
 func PeekBatch(b []byte) (baseOffset int64, magic int8, size int, err error) {

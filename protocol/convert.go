@@ -67,11 +67,16 @@ func nextBatch(b []byte) (h RecordBatch, rest []byte, err error) {
 	if int(size) > len(b)-BatchLogOverhead {
 		return h, nil, io.EOF
 	}
-	h, err = ParseBatch(b[:BatchLogOverhead+int(size)])
+	end := BatchLogOverhead + int(size)
+	if b[BatchMagicPos] == 2 && end >= BatchOverhead {
+		h, err = ParseRecordBatch(b[:end])
+	} else {
+		h, err = ParseBatch(b[:end])
+	}
 	if err != nil {
 		return h, nil, err
 	}
-	return h, b[h.Size():], nil
+	return h, b[end:], nil
 }
 
 // DownConvert appends to dst what batches holds, in magic toMagic (0 or 1), for a

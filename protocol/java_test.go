@@ -256,7 +256,7 @@ func TestRequestsAreRefusedAsJavaDoes(t *testing.T) {
 		version := int16(atoi(f[1]))
 		var err error
 		if version >= 3 {
-			err = checkRequest(unhex(t, f[2]), version)
+			err = CheckProduceShape(unhex(t, f[2]), version)
 		}
 		got := []string{"ok"}
 		if err != nil {

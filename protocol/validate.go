@@ -157,12 +157,16 @@ func (v *Validator) Validate(records []byte, s ValidateSettings) (ValidateResult
 	if s.Origin == OriginReplica {
 		return v.validateReplicated(records)
 	}
+	var set batchSet
+	var err error
 	if s.Origin == OriginClient && s.RequestVersion >= 3 {
-		if err := checkRequest(records, s.RequestVersion); err != nil {
+		if err := checkRequest(records, s.RequestVersion, &set.first); err != nil {
 			return ValidateResult{}, err
 		}
+		err = set.check(records, &s)
+	} else {
+		err = checkBatches(records, &s, &set)
 	}
-	set, err := checkBatches(records, &s)
 	if err != nil {
 		return ValidateResult{}, err
 	}
@@ -221,12 +225,16 @@ func CheckProduceShape(records []byte, version int16) error {
 	if version < 3 {
 		return nil
 	}
-	return checkRequest(records, version)
+	var h RecordBatch
+	return checkRequest(records, version, &h)
 }
 
-// checkRequest holds a Produce request of v3 or later to its one batch.
-func checkRequest(records []byte, version int16) error {
-	h, rest, err := nextBatch(records)
+// checkRequest holds a Produce request of v3 or later to its one batch, whose header it
+// stores in h.
+func checkRequest(records []byte, version int16, h *RecordBatch) error {
+	var rest []byte
+	var err error
+	*h, rest, err = nextBatch(records)
 	if err == io.EOF {
 		return shapeError(ErrInvalidRecord,
 			"Produce requests with version %d must have at least one record batch per partition", version)
@@ -268,39 +276,49 @@ type batchSet struct {
 }
 
 // checkBatches checks each batch by itself: what Apache does before it takes the lock.
-func checkBatches(records []byte, s *ValidateSettings) (batchSet, error) {
-	var set batchSet
+func checkBatches(records []byte, s *ValidateSettings, set *batchSet) error {
 	for {
-		batch := records[set.size:]
-		h, _, err := nextBatch(batch)
+		h, _, err := nextBatch(records[set.size:])
 		if err == io.EOF {
-			return set, nil
+			return nil
 		}
 		if err != nil {
-			return set, batchError(err)
+			return batchError(err)
 		}
-		if h.Magic >= 2 && s.Origin == OriginClient && h.BaseOffset != 0 {
-			return set, Errorf(ErrInvalidRecord,
-				"The baseOffset of the record batch in the append to %v should be 0, but it is %d", s.Partition, h.BaseOffset)
+		first := set.first
+		set.first = h
+		err = set.check(records[set.size:], s)
+		if set.count > 1 {
+			set.first = first
 		}
-		if err := checkSize(h.Size(), s); err != nil {
-			return set, err
+		if err != nil {
+			return err
 		}
-		if err := CheckCRC(batch[:h.Size()]); err != nil {
-			return set, Errorf(ErrCorruptMessage, "Record is corrupt in topic partition %v: %v", s.Partition, err)
-		}
-		if h.Codec() > CodecZstd {
-			return set, Errorf(ErrUnknownServerError, "Unknown compression type id: %d", h.Codec())
-		}
-		if h.Codec() != CodecNone {
-			set.codec = h.Codec()
-		}
-		if set.count == 0 {
-			set.first = h
-		}
-		set.count++
-		set.size += h.Size()
 	}
+}
+
+// check checks the batch at the start of b, whose header is in first, and adds it to the set.
+func (set *batchSet) check(b []byte, s *ValidateSettings) error {
+	h := &set.first
+	if h.Magic >= 2 && s.Origin == OriginClient && h.BaseOffset != 0 {
+		return Errorf(ErrInvalidRecord,
+			"The baseOffset of the record batch in the append to %v should be 0, but it is %d", s.Partition, h.BaseOffset)
+	}
+	if err := checkSize(h.Size(), s); err != nil {
+		return err
+	}
+	if err := CheckCRC(b[:h.Size()]); err != nil {
+		return Errorf(ErrCorruptMessage, "Record is corrupt in topic partition %v: %v", s.Partition, err)
+	}
+	if h.Codec() > CodecZstd {
+		return Errorf(ErrUnknownServerError, "Unknown compression type id: %d", h.Codec())
+	}
+	if h.Codec() != CodecNone {
+		set.codec = h.Codec()
+	}
+	set.count++
+	set.size += h.Size()
+	return nil
 }
 
 func checkSize(size int, s *ValidateSettings) error {
@@ -461,19 +479,20 @@ func (v *Validator) patch(b []byte, h *RecordBatch, s *ValidateSettings) Validat
 	}
 	if h.TimestampType() != s.TimestampType || h.MaxTimestamp != maxTimestamp {
 		SetBatchTimestamp(b, s.TimestampType, maxTimestamp)
+		*h, _ = ParseRecordBatch(b) // it parsed before
 	}
-	return v.result(b, s, false)
+	return v.result(b, h, s, false)
 }
 
-// result parses the header of the finished batch b, whose records have been counted.
-func (v *Validator) result(b []byte, s *ValidateSettings, rewritten bool) ValidateResult {
+// result is what was found of the finished batch b, whose records have been counted.
+func (v *Validator) result(b []byte, h *RecordBatch, s *ValidateSettings, rewritten bool) ValidateResult {
 	r := ValidateResult{Batches: b, Rewritten: rewritten, RecordCount: v.count, MaxTimestamp: v.maxTimestamp,
 		ShallowOffsetOfMaxTimestamp: -1, LogAppendTimeMs: -1}
 	if s.TimestampType == LogAppendTime {
 		r.LogAppendTimeMs = s.NowMs
 		r.MaxTimestamp = s.NowMs
 	}
-	r.Header, _ = ParseRecordBatch(b) // it parsed before, or is our own
+	r.Header = *h
 	r.Assign(s.FirstOffset, s.LeaderEpoch)
 	return r
 }
@@ -544,7 +563,8 @@ func (v *Validator) rebuilt(s *ValidateSettings) (ValidateResult, error) {
 	if err := checkSize(len(b), s); err != nil {
 		return ValidateResult{}, err
 	}
-	return v.result(b, s, true), nil
+	h, err := ParseRecordBatch(b)
+	return v.result(b, &h, s, true), err
 }
 
 // batchError gives an error of the outer format its code.

@@ -89,10 +89,8 @@ func (p *Partition) Append(records []byte, requiredAcks int16, opts log.AppendOp
 	if opts.LeaderEpoch >= 0 && opts.LeaderEpoch != role.LeaderEpoch {
 		return log.AppendInfo{}, protocol.ErrFencedLeaderEpoch
 	}
-	if requiredAcks == -1 && len(role.ISR) < role.MinISR {
-		return log.AppendInfo{}, protocol.Errorf(protocol.ErrNotEnoughReplicas,
-			"The size of the current ISR %v is insufficient to satisfy the min.isr requirement of %d for partition %v",
-			role.ISR, role.MinISR, p.TopicPartition)
+	if err := p.enoughReplicas(role, requiredAcks); err != nil {
+		return log.AppendInfo{}, err
 	}
 	opts.LeaderEpoch = role.LeaderEpoch
 	info, err := l.Append(records, opts)
@@ -103,6 +101,45 @@ func (p *Partition) Append(records []byte, requiredAcks int16, opts log.AppendOp
 		p.appended(l, role, int64(info.Size))
 	}
 	return info, nil
+}
+
+// AppendGroup is Append for each of a group, one after the other, at less cost; see
+// [log.Log.AppendGroup]. The leader epochs of the options are set here.
+func (p *Partition) AppendGroup(group []log.GroupAppend, requiredAcks int16) {
+	p.gate.RLock()
+	defer p.gate.RUnlock()
+	l, role, err := p.Leader(-1)
+	if err == nil {
+		err = p.enoughReplicas(role, requiredAcks)
+	}
+	if err != nil {
+		for i := range group {
+			group[i].Err = err
+		}
+		return
+	}
+	for i := range group {
+		group[i].Options.LeaderEpoch = role.LeaderEpoch
+	}
+	l.AppendGroup(group)
+	size, grown := int64(0), false
+	for i := range group {
+		if a := &group[i]; a.Err == nil && !a.Info.Duplicate {
+			size, grown = size+int64(a.Info.Size), true
+		}
+	}
+	if grown {
+		p.appended(l, role, size)
+	}
+}
+
+func (p *Partition) enoughReplicas(role *Role, requiredAcks int16) error {
+	if requiredAcks == -1 && len(role.ISR) < role.MinISR {
+		return protocol.Errorf(protocol.ErrNotEnoughReplicas,
+			"The size of the current ISR %v is insufficient to satisfy the min.isr requirement of %d for partition %v",
+			role.ISR, role.MinISR, p.TopicPartition)
+	}
+	return nil
 }
 
 // appended moves the high watermark after an append and wakes who waits for it.
