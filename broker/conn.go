@@ -28,8 +28,8 @@ const (
 	// nothing more is read from the connection.
 	maxUnsent = 1 << 20
 	// maxUnsentMemory bounds the part of them that is held in memory, which regions of log
-	// files are not.
-	maxUnsentMemory = 128 << 10
+	// files are not, with the answers that wait for an earlier one to be ready.
+	maxUnsentMemory = slabSize
 )
 
 // maxStub is how much of a frame is kept aside while the rest of it is waited for, so that
@@ -96,7 +96,7 @@ type conn struct {
 	spare    output   // the writer's other buffer
 	writing  bool     // somebody is in writeLoop
 	unsent   int      // bytes in out and with the writer
-	held     int      // of those, the bytes in memory
+	held     int      // bytes in memory of these and of the answers that are ready in the queue
 	hangUp   *request // close once everything before it is sent
 	closed   bool
 }
@@ -391,9 +391,15 @@ func (c *conn) enqueue(r *request) error {
 			c.mu.Lock()
 			continue
 		}
-		c.startWriterLocked()
 		c.inline = nil
-		c.room.Wait()
+		if c.writing || c.out.empty() {
+			c.room.Wait()
+			continue
+		}
+		c.writing = true
+		c.mu.Unlock()
+		c.writeLoop()
+		c.mu.Lock()
 	}
 	if c.closed {
 		return net.ErrClosed
@@ -415,7 +421,9 @@ func (c *conn) enqueue(r *request) error {
 func (c *conn) complete(r *request) {
 	c.b.admitted.release(r.admitted)
 	r.admitted = 0
+	held := r.held()
 	c.mu.Lock()
+	c.held += held
 	r.done = true
 	r.onClose = nil
 	if c.head == r {
@@ -432,17 +440,19 @@ func (c *conn) completeAll(answered []*request) {
 	if len(answered) == 0 {
 		return
 	}
+	held := 0
 	for _, r := range answered {
 		c.b.admitted.release(r.admitted)
 		r.admitted = 0
+		held += r.held()
 	}
 	c.mu.Lock()
-	head := c.head
+	c.held += held
 	for _, r := range answered {
 		r.done = true
 		r.onClose = nil
 	}
-	if head.done {
+	if c.head.done {
 		c.drainLocked()
 	}
 	c.mu.Unlock()
@@ -468,11 +478,10 @@ func (c *conn) drainLocked() {
 		}
 		c.inFlight--
 		if c.closed || c.out.hangUp {
+			c.held -= r.held()
 			r.releaseAttachments()
 		} else {
-			size, held := c.out.add(r)
-			c.unsent += size
-			c.held += held
+			c.unsent += c.out.add(r)
 			if c.hangUp == r {
 				c.out.hangUp = true
 			}
@@ -482,6 +491,15 @@ func (c *conn) drainLocked() {
 		requests.Put(r)
 	}
 	c.room.Signal()
+}
+
+// held is how much of the answer lies in memory.
+func (r *request) held() int {
+	n := len(r.encoded)
+	for i := range r.attachments {
+		n += r.attachments[i].to - r.attachments[i].from
+	}
+	return n
 }
 
 func (r *request) releaseAttachments() {

@@ -20,6 +20,7 @@ var errRegionShort = errors.New("a log file is shorter than its index says")
 // between them.
 type output struct {
 	bytes   []byte
+	slab    *[]byte      // whose memory bytes is, or nil
 	regions []attachment // at counts in bytes
 	size    int          // of all, regions included
 	hangUp  bool         // close the connection after it
@@ -27,10 +28,14 @@ type output struct {
 
 func (o *output) empty() bool { return o.size == 0 && !o.hangUp }
 
-// add appends the answer of r, taking over its regions, and returns its size and how much
-// of it lies in memory.
-func (o *output) add(r *request) (size, held int) {
-	before, done := len(o.bytes), 0
+// maxKeptOutput is how large a buffer a connection keeps for its answers while there are
+// none. What needs more takes a pooled one.
+const maxKeptOutput = 4 << 10
+
+// add appends the answer of r, taking over its regions, and returns its size.
+func (o *output) add(r *request) (size int) {
+	o.makeRoom(r.held())
+	done := 0
 	size = len(r.encoded)
 	for i := range r.attachments {
 		a := &r.attachments[i]
@@ -45,7 +50,41 @@ func (o *output) add(r *request) (size, held int) {
 	}
 	o.bytes = append(o.bytes, r.encoded[done:]...)
 	o.size += size
-	return size, len(o.bytes) - before
+	return size
+}
+
+// makeRoom lets bytes take n more without growing as append does, which leaves all that it
+// outgrows for the collector.
+func (o *output) makeRoom(n int) {
+	need := len(o.bytes) + n
+	switch {
+	case need <= cap(o.bytes):
+	case need <= maxKeptOutput/8:
+		o.bytes = append(make([]byte, 0, maxKeptOutput/8), o.bytes...)
+	case need <= maxKeptOutput:
+		o.bytes = append(make([]byte, 0, maxKeptOutput), o.bytes...)
+	case need <= slabSize:
+		o.slab = getSlab()
+		o.bytes = append((*o.slab)[:0], o.bytes...)
+	default:
+		bigger := append(getBuffer(need)[:0], o.bytes...)
+		o.dropBytes()
+		o.bytes = bigger
+	}
+}
+
+// dropBytes gives back the buffer, unless it is small enough to be kept.
+func (o *output) dropBytes() {
+	switch {
+	case o.slab != nil:
+		putSlab(o.slab)
+	case cap(o.bytes) <= maxKeptOutput:
+		o.bytes = o.bytes[:0]
+		return
+	default:
+		putBuffer(o.bytes)
+	}
+	o.slab, o.bytes = nil, nil
 }
 
 // release drops everything.
@@ -61,10 +100,7 @@ func (o *output) release() {
 func (o *output) reset() {
 	clear(o.regions)
 	o.regions = o.regions[:0]
-	o.bytes = o.bytes[:0]
-	if cap(o.bytes) > slabSize {
-		o.bytes = nil
-	}
+	o.dropBytes()
 	if cap(o.regions) > 64 {
 		o.regions = nil
 	}
