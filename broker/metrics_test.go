@@ -122,6 +122,7 @@ The administration port, ` + "`barnabas.admin.listener`" + ` (127.0.0.1:9644), a
 |---|---|
 | ` + "`/metrics`" + ` | metrics in Prometheus' text format |
 | ` + "`/metrics?partitions=true`" + ` | the same with those of each partition, of which there may be many thousands |
+| ` + "`/acls/unused`" + ` | the ACLs that have decided nothing since the broker started, in JSON: what ` + "`barnabas acl lint --admin`" + ` reads |
 | ` + "`/livez`" + ` | 200 as soon as the process is up, also while logs are being recovered |
 | ` + "`/readyz`" + ` | 200 while clients are served, else 503 |
 | ` + "`/debug/pprof/`" + ` | profiles for ` + "`go tool pprof`" + ` |
