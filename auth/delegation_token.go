@@ -103,11 +103,15 @@ func (t *TokenSecrets) Forget(id string) {
 // DeriveScram makes the credential of a password. The password is taken as it is: Kafka's
 // clients do not prepare it (RFC 4013) either.
 func DeriveScram(h ScramHash, password string, salt []byte, iterations int32) ScramCredential {
+	return ScramFromSalted(h, saltPassword(h, password, salt, iterations), salt, iterations)
+}
+
+func saltPassword(h ScramHash, password string, salt []byte, iterations int32) []byte {
 	salted, err := pbkdf2.Key(h.new, password, salt, int(iterations), h.Size())
 	if err != nil {
 		panic("auth: " + err.Error()) // only for a length or a count that we do not ask for
 	}
-	return ScramFromSalted(h, salted, salt, iterations)
+	return salted
 }
 
 // ScramFromSalted makes the credential from a salted password, as AlterUserScramCredentials

@@ -172,6 +172,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	if err := b.groups.WaitLoaded(ctx); err != nil {
 		return nil, fmt.Errorf("load the group coordinator: %w", err)
 	}
+	if err := b.ensureScramUsers(ctx); err != nil {
+		return nil, err
+	}
 	if err := b.openAudit(ctx, opts.Config.Broker().Audit); err != nil {
 		return nil, err
 	}

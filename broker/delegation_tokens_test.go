@@ -275,15 +275,17 @@ func TestTokensOfOthersNeedACLs(t *testing.T) {
 	if _, code := expireToken(t, bob, carols.HMAC, -1); code != protocol.ErrDelegationTokenOwnerMismatch {
 		t.Errorf("%v", code)
 	}
-	sees(bob, nil, bobs.TokenID)
+	sees(bob, nil, bobs.TokenID, carols.TokenID) // he asked for it
 	sees(bob, []string{})
-	sees(bob, []string{"carol"})
-	sees(alice, nil, alices.TokenID, bobs.TokenID, carols.TokenID) // a super user
-	sees(alice, []string{"dave"}, carols.TokenID)                  // a renewer counts as one
-	allow(user, "User:carol", describeThem)
-	sees(bob, nil, bobs.TokenID, carols.TokenID)
+	sees(bob, []string{"carol"}, carols.TokenID)
+	frank := createToken(t, alice, "frank", -1)
+	sees(bob, []string{"frank"})
+	sees(alice, nil, alices.TokenID, bobs.TokenID, carols.TokenID, frank.TokenID) // a super user
+	sees(alice, []string{"dave"}, carols.TokenID)                                 // a renewer counts as one
+	allow(user, "User:frank", describeThem)
+	sees(bob, nil, bobs.TokenID, carols.TokenID, frank.TokenID)
 	allow(delegationToken, alices.TokenID, describe)
-	sees(bob, nil, bobs.TokenID, carols.TokenID, alices.TokenID)
+	sees(bob, nil, bobs.TokenID, carols.TokenID, frank.TokenID, alices.TokenID)
 	sees(bob, []string{"carol"}, carols.TokenID)
 	d := describeTokens(t, bob, nil)[carols.TokenID]
 	if d.PrincipalName != "carol" || d.TokenRequesterPrincipalName != "bob" || len(d.Renewers) != 1 || d.Renewers[0].PrincipalName != "dave" ||

@@ -197,8 +197,8 @@ func (b *Broker) setTokenExpiry(r *request, t *metadata.DelegationToken, expiryM
 	return expiryMs, nil
 }
 
-// handleDescribeDelegationToken, key 41, v0-v3 (KIP-48, KIP-373): the tokens that one owns
-// or may renew, and those of others that ACLs let one see: Describe on the token, or
+// handleDescribeDelegationToken, key 41, v0-v3 (KIP-48, KIP-373): the tokens that one owns,
+// has asked for or may renew, and those of others that ACLs let one see: Describe on the token, or
 // DescribeTokens on its owner. The answer holds the HMACs, so whoever may describe a token
 // may log in by it; barnabas.delegation.token.hide.hmac keeps it to owners and renewers.
 func (b *Broker) handleDescribeDelegationToken(r *request) {
@@ -223,11 +223,11 @@ func (b *Broker) describeTokens(r *request, owners []kmsg.DescribeDelegationToke
 	}
 	details := []kmsg.DescribeDelegationTokenResponseTokenDetail{}
 	for t := range b.store.Image().DelegationTokens() {
-		if owners != nil && !asked[parsePrincipal(t.Owner)] &&
+		if owners != nil && !asked[parsePrincipal(t.Owner)] && !asked[parsePrincipal(t.Requester)] &&
 			!slices.ContainsFunc(t.Renewers, func(p string) bool { return asked[parsePrincipal(p)] }) {
 			continue
 		}
-		own := ownsOrRenews(t, r.session.principal)
+		own := ownsOrRenews(t, r.session.principal) || t.Requester == r.session.principal.String()
 		if !own && !b.mayKnow(r, acl.Describe, acl.DelegationToken(t.ID)) && !b.mayKnow(r, acl.DescribeTokens, acl.User(t.Owner)) {
 			continue
 		}
