@@ -133,8 +133,13 @@ func (c *Cache) needCommand(program, debianPackage string) error {
 	if _, err := exec.LookPath(program); err == nil {
 		return nil
 	}
+	return c.needPackage(program, debianPackage)
+}
+
+// needPackage installs a Debian package, for want of something in it.
+func (c *Cache) needPackage(wanted, debianPackage string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("%s is not installed; install the package %s", program, debianPackage)
+		return fmt.Errorf("%s is not installed; install the package %s", wanted, debianPackage)
 	}
 	unlock, err := c.lock()
 	if err != nil {

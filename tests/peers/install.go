@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ const (
 	kafkaPythonNewest = "3.0.12"
 	kafkaPythonOld    = "0.9.4"
 	kafkaJS           = "2.2.4"
+	pythonGSSAPI      = "1.12.0"
 )
 
 // Jars returns the folder with Apache Kafka's broker and tools of a version, as jars.
@@ -85,6 +87,37 @@ func (c *Cache) JavaAdapter(version string) (classPath string, err error) {
 func (c *Cache) KafkaPython() (string, error) {
 	return c.pip("kafka-python-"+kafkaPythonNewest, "", nil,
 		"kafka-python=="+kafkaPythonNewest, "python-snappy", "lz4", "zstandard")
+}
+
+// PythonGSSAPI returns a folder for PYTHONPATH that holds what kafka-python needs for
+// Kerberos. It is built against MIT's library.
+func (c *Cache) PythonGSSAPI() (string, error) {
+	name, packages := "python-gssapi-"+pythonGSSAPI, "gssapi=="+pythonGSSAPI
+	if !c.installed(name, packages) {
+		if err := errors.Join(c.needCommand("gcc", "gcc"), c.needCommand("krb5-config", "libkrb5-dev")); err != nil {
+			return "", err
+		}
+	}
+	return c.pip(name, "", nil, packages)
+}
+
+// Kerberos makes sure that MIT's key distribution center and its tools are installed, and
+// what librdkafka needs to speak with it.
+func (c *Cache) Kerberos() error {
+	for program, debianPackage := range map[string]string{"krb5kdc": "krb5-kdc", "kadmin.local": "krb5-admin-server", "kinit": "krb5-user"} {
+		if err := c.needCommand(program, debianPackage); err != nil {
+			return err
+		}
+	}
+	if found, _ := filepath.Glob("/usr/lib/*/sasl2/libgssapiv2.so*"); len(found) == 0 {
+		return c.needPackage("cyrus-sasl's GSSAPI", "libsasl2-modules-gssapi-mit")
+	}
+	return nil
+}
+
+// KeyTools makes sure that openssl and keytool are installed.
+func (c *Cache) KeyTools() error {
+	return errors.Join(c.needCommand("openssl", "openssl"), c.needCommand("keytool", "default-jdk-headless"))
 }
 
 // KafkaPythonOld returns a folder for PYTHONPATH that holds kafka-python 0.9.4 of 2015,

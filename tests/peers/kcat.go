@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 type kcatClient struct {
 	program string
 	addr    string
+	as      Security
 }
 
 func (k kcatClient) Create(string, int) error { return errors.New("kcat cannot create topics") }
@@ -55,6 +57,8 @@ func (k kcatClient) Produce(topic, codec string, records []Record, options ...st
 				args = append(args, "-X", "acks="+value)
 			case "idempotent":
 				args = append(args, "-X", "enable.idempotence="+value)
+			case "give.up.ms": // librdkafka goes on after a refusal until then
+				args = append(args, "-X", "message.timeout.ms="+value)
 			}
 		}
 		if out, err := k.run(time.Minute, in, args...); err != nil {
@@ -102,7 +106,11 @@ func (k kcatClient) Close() {}
 func (k kcatClient) run(patience time.Duration, in io.Reader, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	for _, o := range k.as.Librdkafka() {
+		args = append(args, "-X", o)
+	}
 	cmd := exec.CommandContext(ctx, k.program, args...)
+	cmd.Env = append(os.Environ(), k.as.env()...)
 	cmd.Stdin = in
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

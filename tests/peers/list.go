@@ -3,6 +3,7 @@ package peers
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Peer is one client of one version and what it can do.
@@ -27,12 +28,19 @@ type Peer struct {
 	NewGroups   bool // knows the consumer protocol of KIP-848
 	Before      int  // speaks only versions that Apache dropped in this major version; 0 is none
 
-	open func(c *Cache, addr, logPath string) (Client, error)
+	open opener
 }
+
+type opener func(c *Cache, addr, logPath string, as Security) (Client, error)
 
 // Open installs what the peer needs and starts it against a broker.
 func (p *Peer) Open(c *Cache, addr, logPath string) (Client, error) {
-	return p.open(c, addr, logPath)
+	return p.open(c, addr, logPath, Security{})
+}
+
+// OpenAs is Open for a listener that asks who it is.
+func (p *Peer) OpenAs(c *Cache, addr, logPath string, as Security) (Client, error) {
+	return p.open(c, addr, logPath, as)
 }
 
 // CanRead says whether the peer reads batches of a codec.
@@ -49,9 +57,9 @@ func All() []*Peer {
 	return []*Peer{
 		{Name: "kcat", Short: true, Codecs: allCodecs, NoCreate: true, Headers: true, SameHeaders: true, Text: true,
 			NoEmpty: true, Idempotent: true,
-			open: func(c *Cache, addr, _ string) (Client, error) {
+			open: func(c *Cache, addr, _ string, as Security) (Client, error) {
 				program, err := c.Kcat()
-				return kcatClient{program, addr}, err
+				return kcatClient{program, addr, as}, err
 			}},
 		{Name: "kafka-python-0.9.4", Short: true, Codecs: codecs2015, NoCreate: true, NoNullValue: true, OwnOffsets: true, Before: 4,
 			open: python("kafka_python_094.py", (*Cache).KafkaPythonOld)},
@@ -64,12 +72,16 @@ func All() []*Peer {
 		{Name: "sarama-as-0.10.2", Codecs: noZstd, Timestamps: true, Before: 4, open: goClient("sarama@0.10.2.0")},
 		{Name: "kafka-go", Codecs: allCodecs, Headers: true, Timestamps: true, BlurNull: true, open: goClient("kafka-go")},
 		{Name: "kafkajs", Codecs: allCodecs, Headers: true, Timestamps: true, Idempotent: true,
-			open: func(c *Cache, addr, logPath string) (Client, error) {
+			open: func(c *Cache, addr, logPath string, as Security) (Client, error) {
 				dir, err := c.KafkaJS()
 				if err != nil {
 					return nil, err
 				}
-				return startLineClient(logPath, []string{"NODE_PATH=" + filepath.Join(dir, "node_modules")}, "node",
+				env, err := as.json(logPath)
+				if err != nil {
+					return nil, err
+				}
+				return startLineClient(logPath, append(env, "NODE_PATH="+filepath.Join(dir, "node_modules")), "node",
 					filepath.Join(c.Root, "tests/interop/adapters/node/kafkajs.js"), addr)
 			}},
 		{Name: "java-0.8.2.2", Codecs: noZstd, NoConsume: true, NoCreate: true, Before: 4, open: java("0.8.2.2")},
@@ -84,33 +96,59 @@ func All() []*Peer {
 	}
 }
 
-func java(version string) func(*Cache, string, string) (Client, error) {
-	return func(c *Cache, addr, logPath string) (Client, error) {
+func java(version string) opener {
+	return func(c *Cache, addr, logPath string, as Security) (Client, error) {
 		classPath, err := c.JavaAdapter(version)
 		if err != nil {
 			return nil, err
 		}
-		return startLineClient(logPath, nil, "java", slices.Concat(ToolJVM, []string{"-cp", classPath, "Adapter", addr})...)
+		if as.Mechanism == "OAUTHBEARER" {
+			libs, err := c.Jars(version)
+			if err != nil {
+				return nil, err
+			}
+			classPath = strings.Join(append([]string{classPath}, javaSecurityJars(libs)...), ":")
+		}
+		env, err := as.properties(logPath)
+		if err != nil {
+			return nil, err
+		}
+		return startLineClient(logPath, env, "java", slices.Concat(ToolJVM, as.JVM(), []string{"-cp", classPath, "Adapter", addr})...)
 	}
 }
 
-func python(script string, install func(*Cache) (string, error)) func(*Cache, string, string) (Client, error) {
-	return func(c *Cache, addr, logPath string) (Client, error) {
+func python(script string, install func(*Cache) (string, error)) opener {
+	return func(c *Cache, addr, logPath string, as Security) (Client, error) {
 		dir, err := install(c)
 		if err != nil {
 			return nil, err
 		}
-		return startLineClient(logPath, []string{"PYTHONPATH=" + dir, "PYTHONDONTWRITEBYTECODE=1"}, "python3",
+		if as.Mechanism == "GSSAPI" {
+			gssapi, err := c.PythonGSSAPI()
+			if err != nil {
+				return nil, err
+			}
+			dir += ":" + gssapi
+		}
+		env, err := as.json(logPath)
+		if err != nil {
+			return nil, err
+		}
+		return startLineClient(logPath, append(env, "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1"), "python3",
 			filepath.Join(c.Root, "tests/interop/adapters/python", script), addr)
 	}
 }
 
-func goClient(name string) func(*Cache, string, string) (Client, error) {
-	return func(c *Cache, addr, logPath string) (Client, error) {
+func goClient(name string) opener {
+	return func(c *Cache, addr, logPath string, as Security) (Client, error) {
 		program, err := c.GoClients()
 		if err != nil {
 			return nil, err
 		}
-		return startLineClient(logPath, nil, program, name, addr)
+		env, err := as.json(logPath)
+		if err != nil {
+			return nil, err
+		}
+		return startLineClient(logPath, env, program, name, addr)
 	}
 }

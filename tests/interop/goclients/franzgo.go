@@ -3,16 +3,25 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-type franzGo struct{ bootstrap string }
+type franzGo struct {
+	bootstrap string
+	security  []kgo.Opt
+}
+
+// options are those that every client needs.
+func (f franzGo) options(more ...kgo.Opt) []kgo.Opt {
+	return append(append([]kgo.Opt{kgo.SeedBrokers(f.bootstrap)}, f.security...), more...)
+}
 
 func (f franzGo) create(topic string, partitions int32) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.bootstrap))
+	client, err := kgo.NewClient(f.options()...)
 	if err != nil {
 		return err
 	}
@@ -24,9 +33,9 @@ func (f franzGo) create(topic string, partitions int32) error {
 func (f franzGo) produce(topic, codec string, records []record, options map[string]string) error {
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(),
 		kgo.Lz4Compression(), kgo.ZstdCompression()}
-	opts := []kgo.Opt{kgo.SeedBrokers(f.bootstrap), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.AllowAutoTopicCreation(), kgo.ProducerBatchMaxBytes(16384), kgo.ProducerLinger(5 * time.Millisecond),
-		kgo.ProducerBatchCompression(codecs[slices.Index(codecNames, codec)])}
+	opts := f.options(kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.AllowAutoTopicCreation(), kgo.ProducerBatchMaxBytes(16384), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.ProducerBatchCompression(codecs[slices.Index(codecNames, codec)]))
 	switch options["acks"] {
 	case "0":
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
@@ -37,12 +46,16 @@ func (f franzGo) produce(topic, codec string, records []record, options map[stri
 			opts = append(opts, kgo.DisableIdempotentWrite())
 		}
 	}
+	limit := time.Minute
+	if ms, err := strconv.Atoi(options["give.up.ms"]); err == nil {
+		limit = time.Duration(ms) * time.Millisecond
+	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	var sent []*kgo.Record
 	for _, r := range records {
@@ -61,9 +74,9 @@ func (f franzGo) produce(topic, codec string, records []record, options map[stri
 func (f franzGo) consume(group string, topics []string, count int, timeout time.Duration, options map[string]string, put func(record)) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	opts := []kgo.Opt{kgo.SeedBrokers(f.bootstrap), kgo.ConsumeTopics(topics...),
+	opts := f.options(kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(65536),
-		kgo.FetchMaxWait(200 * time.Millisecond)}
+		kgo.FetchMaxWait(200*time.Millisecond))
 	if group != "" {
 		opts = append(opts, kgo.ConsumerGroup(group), kgo.DisableAutoCommit())
 	}
@@ -78,11 +91,11 @@ func (f franzGo) consume(group string, topics []string, count int, timeout time.
 	seen := 0
 	for seen < count {
 		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil && ctx.Err() == nil {
+			return err
+		}
 		if ctx.Err() != nil {
 			return tooFew(seen, count, timeout)
-		}
-		if err := fetches.Err(); err != nil {
-			return err
 		}
 		for r := range fetches.RecordsAll() {
 			line := record{topic: r.Topic, partition: r.Partition, offset: r.Offset, timestamp: -1, key: r.Key, value: r.Value}

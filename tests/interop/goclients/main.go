@@ -49,15 +49,20 @@ func main() {
 		os.Exit(2)
 	}
 	name, bootstrap := os.Args[1], os.Args[2]
+	s, err := readSecurity()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	var c client
 	switch {
 	case name == "franz-go":
-		c = franzGo{bootstrap}
+		c = franzGo{bootstrap, s.franzGo()}
 	case name == "kafka-go":
 		c = kafkaGo{bootstrap}
 	case strings.HasPrefix(name, "sarama"):
 		_, version, _ := strings.Cut(name, "@")
-		c = newSarama(bootstrap, version)
+		c = newSarama(bootstrap, version, s.sarama())
 	default:
 		fmt.Fprintln(os.Stderr, "no such client:", name)
 		os.Exit(2)

@@ -14,9 +14,10 @@ import (
 type saramaClient struct {
 	bootstrap string
 	version   sarama.KafkaVersion
+	security  func(*sarama.Config) // nil is none
 }
 
-func newSarama(bootstrap, version string) saramaClient {
+func newSarama(bootstrap, version string, security func(*sarama.Config)) saramaClient {
 	v := sarama.MaxVersion
 	if version != "" {
 		var err error
@@ -25,7 +26,7 @@ func newSarama(bootstrap, version string) saramaClient {
 			os.Exit(2)
 		}
 	}
-	return saramaClient{bootstrap, v}
+	return saramaClient{bootstrap, v, security}
 }
 
 func (s saramaClient) config() *sarama.Config {
@@ -43,6 +44,9 @@ func (s saramaClient) config() *sarama.Config {
 	c.Consumer.Fetch.Default = 65536
 	c.Consumer.Return.Errors = false
 	c.Net.MaxOpenRequests = 1 // keeps the order over retries
+	if s.security != nil {
+		s.security(c)
+	}
 	return c
 }
 

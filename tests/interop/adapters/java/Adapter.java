@@ -1,4 +1,5 @@
 import java.io.BufferedReader;
+import java.io.FileInputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
@@ -7,11 +8,13 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 
 /** Apache's Java client behind the line protocol, for every version from 0.8.2 to 4.3. */
 public class Adapter {
     static String bootstrap;
     static PrintStream out;
+    static Properties security = new Properties();
 
     /** One record as the protocol carries it. */
     static class Line {
@@ -112,6 +115,12 @@ public class Adapter {
 
     public static void main(String[] args) throws Exception {
         bootstrap = args[0];
+        String file = System.getenv("ADAPTER_SECURITY");
+        if (file != null) {
+            FileInputStream from = new FileInputStream(file);
+            security.load(from);
+            from.close();
+        }
         out = System.out;
         System.setOut(System.err); // some log bindings write there
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));

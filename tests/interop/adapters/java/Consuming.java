@@ -15,6 +15,7 @@ class Consuming {
     static void consume(String group, String[] topics, int count, long timeoutMs, Map<String, String> options) throws Exception {
         Properties p = new Properties();
         p.put("bootstrap.servers", Adapter.bootstrap);
+        p.putAll(Adapter.security);
         p.put("enable.auto.commit", "false");
         p.put("auto.offset.reset", "earliest");
         p.put("max.partition.fetch.bytes", "65536"); // several fetches

@@ -16,6 +16,7 @@ class Producing {
     static void produce(String topic, String codec, List<Adapter.Line> lines, Map<String, String> options) throws Exception {
         Properties p = new Properties();
         p.put("bootstrap.servers", Adapter.bootstrap);
+        p.putAll(Adapter.security);
         p.put("acks", options.containsKey("acks") ? options.get("acks") : "all");
         p.put("compression.type", codec);
         p.put("linger.ms", "5");
@@ -26,6 +27,12 @@ class Producing {
             p.put("max.in.flight.requests.per.connection", "1"); // or a retry would change the order
         } else if (options.containsKey("idempotent")) {
             p.put("enable.idempotence", options.get("idempotent"));
+        }
+        if (options.containsKey("give.up.ms")) {
+            p.put("max.block.ms", options.get("give.up.ms"));
+            p.put("delivery.timeout.ms", options.get("give.up.ms"));
+            p.put("request.timeout.ms", "1000");
+            p.put("linger.ms", "0");
         }
         String serializer = "org.apache.kafka.common.serialization.ByteArraySerializer";
         p.put("key.serializer", serializer);
@@ -72,6 +79,7 @@ class Producing {
         }
         Map<String, Object> config = new HashMap<String, Object>();
         config.put("bootstrap.servers", Adapter.bootstrap);
+        for (String name : Adapter.security.stringPropertyNames()) config.put(name, Adapter.security.getProperty(name));
         Object client = admin.getMethod("create", Map.class).invoke(null, config);
         try {
             Object wanted = Class.forName("org.apache.kafka.clients.admin.NewTopic")

@@ -1,4 +1,5 @@
 // KafkaJS behind the line protocol. Its node_modules are found through NODE_PATH.
+const fs = require('fs');
 const readline = require('readline');
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs');
 const SnappyCodec = require('kafkajs-snappy');
@@ -8,7 +9,19 @@ const zstd = require('@bokuweb/zstd-wasm');
 
 const quiet = () => ({ namespace, log }) => process.stderr.write(`${namespace} ${log.message} ${log.error || ''}\n`);
 const kafka = new Kafka({ brokers: [process.argv[2]], logLevel: logLevel.WARN, logCreator: quiet,
-  retry: { initialRetryTime: 50, retries: 10 } });
+  retry: { initialRetryTime: 50, retries: 10 }, ...security() });
+
+// What ADAPTER_SECURITY asks for, in KafkaJS' words.
+function security() {
+  if (!process.env.ADAPTER_SECURITY) return {};
+  const s = JSON.parse(fs.readFileSync(process.env.ADAPTER_SECURITY));
+  const config = { retry: { initialRetryTime: 50, retries: 2 } };
+  const read = (path) => (path ? fs.readFileSync(path) : undefined);
+  if (s.TLS) config.ssl = { ca: [read(s.CA)], cert: read(s.Certificate), key: read(s.Key), servername: 'localhost' };
+  if (s.Mechanism === 'OAUTHBEARER') config.sasl = { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: s.Token }) };
+  else if (s.Mechanism) config.sasl = { mechanism: s.Mechanism.toLowerCase(), username: s.User, password: s.Password };
+  return config;
+}
 
 // lz4js does not say that its blocks are independent, which Kafka demands. They are: what
 // we send fits into one.

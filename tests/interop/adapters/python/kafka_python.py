@@ -1,5 +1,7 @@
 """The newest kafka-python behind the line protocol."""
+import json
 import logging
+import os
 import sys
 import time
 
@@ -11,14 +13,44 @@ bootstrap = sys.argv[1]
 logging.basicConfig(level=logging.WARNING)
 
 
+def security():
+    """What ADAPTER_SECURITY asks for, in kafka-python's words."""
+    if "ADAPTER_SECURITY" not in os.environ:
+        return {}
+    with open(os.environ["ADAPTER_SECURITY"]) as f:
+        s = json.load(f)
+    config = {"security_protocol": ("SASL_" if s["Mechanism"] else "") + ("SSL" if s["TLS"] else "PLAINTEXT")}
+    if s["TLS"]:
+        config.update(ssl_cafile=s["CA"], ssl_certfile=s.get("Certificate"), ssl_keyfile=s.get("Key"))
+    if s["Mechanism"] == "OAUTHBEARER":
+        from kafka.net.sasl.oauth import AbstractTokenProvider
+
+        class Given(AbstractTokenProvider):
+            def token(self):
+                return s["Token"]
+
+        config.update(sasl_mechanism="OAUTHBEARER", sasl_oauth_token_provider=Given())
+    elif s["Mechanism"] == "GSSAPI":
+        config.update(sasl_mechanism="GSSAPI", sasl_kerberos_service_name="kafka", sasl_kerberos_domain_name="localhost")
+    elif s["Mechanism"]:
+        config.update(sasl_mechanism=s["Mechanism"], sasl_plain_username=s["User"], sasl_plain_password=s["Password"])
+    return config
+
+
+secure = security()
+
+
 def produce(topic, codec, records, options):
     acks = options.get("acks", "all")
     config = {}
+    if "give.up.ms" in options:
+        limit = int(options["give.up.ms"])
+        config.update(max_block_ms=limit, delivery_timeout_ms=limit, request_timeout_ms=limit - 10)
     if "idempotent" in options:
         config["enable_idempotence"] = options["idempotent"] == "true"
     producer = KafkaProducer(
         bootstrap_servers=bootstrap, acks="all" if acks == "all" else int(acks),
-        compression_type=None if codec == "none" else codec, linger_ms=5, batch_size=4096, **config)
+        compression_type=None if codec == "none" else codec, linger_ms=5, batch_size=4096, **dict(secure, **config))
     try:
         futures = [producer.send(topic, value=r.value, key=r.key, headers=r.headers,
                                  partition=r.partition, timestamp_ms=r.timestamp) for r in records]
@@ -31,7 +63,7 @@ def produce(topic, codec, records, options):
 def consume(group, topics, count, timeout, options):
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False,
-        auto_offset_reset="earliest", max_partition_fetch_bytes=65536)
+        auto_offset_reset="earliest", max_partition_fetch_bytes=65536, **secure)
     try:
         if group is None:
             consumer.assign([TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t)])
@@ -54,7 +86,7 @@ def consume(group, topics, count, timeout, options):
 
 
 def create(topic, partitions):
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, **secure)
     try:
         try:
             from kafka.admin import NewTopic

@@ -1,0 +1,85 @@
+// Command security runs real Kafka clients through every way of proving who they are, on
+// plaintext and TLS, against one broker with ACLs, and shows what must not get in.
+//
+//	go run ./tests/security                          the whole matrix against Barnabas
+//	go run ./tests/security -short                   the sample that CI runs
+//	go run ./tests/security -rows PLAIN -clients kcat,java-3
+//	go run ./tests/security -broker apache-3.9.2     the same against Apache Kafka, to prove the suite
+//
+// In every cell of the table a client produces, consumes in a group and gets back what it
+// wrote; is refused another principal's topic and group; and does not get in with what is
+// wrong in its row. A second table holds what is refused on the wire, with Kafka's own
+// code and words. A third is one line a row: what a principal may not do with what is not
+// its own. The KDC is MIT's, the OpenID Connect issuer is our own over HTTPS, and the keys
+// come from openssl and keytool.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+func main() {
+	os.Exit(run())
+}
+
+func run() int {
+	var (
+		kind     = flag.String("broker", "barnabas", "the broker to start: barnabas, apache-3.9.2, apache-4.3.1")
+		clients  = flag.String("clients", "", "clients to run, by the beginning of their names, parted by commas; all by default")
+		only     = flag.String("rows", "", "rows to run, by the beginning of their names, parted by semicolons; all by default")
+		short    = flag.Bool("short", false, "only the sample that CI runs")
+		keep     = flag.Bool("keep", false, "keep the directory with the logs")
+		noClient = flag.Bool("wire", false, "no clients: only the refusals on the wire")
+	)
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "no arguments besides flags; see -help")
+		return 2
+	}
+	cache, err := peers.OpenCache(os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	dir, err := os.MkdirTemp("", "barnabas-security-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	table, principals := rows()
+	w, err := openWorld(cache, dir, peers.Kind(*kind), principals)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err, "\nlogs in", dir)
+		return 2
+	}
+	defer w.close()
+	fmt.Fprintf(os.Stderr, "%s, logs in %s\n", *kind, dir)
+	m := &matrix{world: w, short: *short, wantRow: prefixed(*only, ";"), wantClient: prefixed(*clients, ",")}
+	if !*noClient {
+		m.clients(table)
+	}
+	m.refusals(table, refusalCases(principals))
+	m.print(os.Stdout)
+	if m.failed > 0 || m.passed == 0 {
+		fmt.Printf("logs in %s\n", dir)
+		return 1
+	}
+	if !*keep {
+		os.RemoveAll(dir)
+	}
+	return 0
+}
+
+// prefixed says whether a name begins with one of the list; an empty list is all names.
+func prefixed(list, separator string) func(name string) bool {
+	prefixes := strings.Split(list, separator)
+	return func(name string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	}
+}

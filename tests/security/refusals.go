@@ -1,0 +1,372 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/barnabas-broker/barnabas/tests/bench/replay"
+)
+
+// refusalCase is one thing that must not get in, and Kafka's own answer to it.
+type refusalCase struct {
+	row  string // beginning of the names of the rows it belongs to
+	name string
+	want string // "TLS" is any alert, "TLS NAME" that alert
+	run  func(w *world, listener string) error
+}
+
+// Kafka's words.
+const (
+	badPassword = "58 Authentication failed: Invalid username or password"
+	otherThanI  = "58 Authentication failed: Client requested an authorization id that is different from username"
+)
+
+func badCredentials(mechanism string) string {
+	return "58 Authentication failed during authentication due to invalid credentials with SASL mechanism " + mechanism
+}
+
+// onWire runs on a connection of our own, and then proves that who was not let in is not
+// served.
+func onWire(f func(w *world, c *wire) error) func(*world, string) error {
+	return func(w *world, listener string) error {
+		c, err := w.dial(listener, nil)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		err = f(w, c)
+		if err != nil && c.served() == nil {
+			return fmt.Errorf("refused (%w) but served", err)
+		}
+		return err
+	}
+}
+
+func refusalCases(principals []*principal) []refusalCase {
+	var all []refusalCase
+	add := func(row, name, want string, f func(w *world, c *wire) error) {
+		all = append(all, refusalCase{row, name, want, onWire(f)})
+	}
+	who := map[string]*principal{}
+	for _, p := range principals {
+		who[p.name] = p
+	}
+	add("PLAIN", "no login at all", "closed", func(w *world, c *wire) error { return c.served() })
+	add("PLAIN", "mechanism that is not enabled", "33 handshake", func(w *world, c *wire) error { return c.handshake("CRAM-MD5") })
+	add("PLAIN", "wrong password", badPassword, func(w *world, c *wire) error { return c.plain("", "plain-user", "wrong") })
+	add("PLAIN", "unknown user", badPassword, func(w *world, c *wire) error { return c.plain("", "nobody", "wrong") })
+	add("PLAIN", "acts for another", otherThanI, func(w *world, c *wire) error { return c.plain("admin", "plain-user", "plain secret") })
+	add("PLAIN", "empty password", "58 Authentication failed: password not specified", func(w *world, c *wire) error { return c.plain("", "plain-user", "") })
+	for _, name := range []string{"scram-256", "scram-512"} {
+		mechanism, p := map[string]string{"scram-256": "SCRAM-SHA-256", "scram-512": "SCRAM-SHA-512"}[name], who[name]
+		wrong := badCredentials(mechanism)
+		try := func(name, want string, change func(s *scramTry)) {
+			add(mechanism, name, want, func(w *world, c *wire) error {
+				s := &scramTry{mechanism: mechanism, user: p.name, password: p.password}
+				change(s)
+				return c.scram(s)
+			})
+		}
+		try("wrong password", wrong, func(s *scramTry) { s.password = "wrong" })
+		try("unknown user", wrong, func(s *scramTry) { s.user = "nobody" })
+		try("user of the other mechanism", wrong, func(s *scramTry) {
+			s.user = map[string]string{"scram-256": "scram-512", "scram-512": "scram-256"}[name]
+		})
+		try("tampered proof", wrong, func(s *scramTry) { s.proof = func(b []byte) { b[0] ^= 1 } })
+		try("nonce of its own", wrong, func(s *scramTry) { s.nonce = func(n string) string { return "x" + n } })
+		try("nonce cut short", wrong, func(s *scramTry) { s.nonce = func(n string) string { return n[:len(n)-1] } })
+		try("only the broker's nonce", wrong, func(s *scramTry) { s.nonce = func(n string) string { return n[24:] } })
+		try("acts for another", otherThanI, func(s *scramTry) { s.authzid = "admin" })
+		add(mechanism, "replayed login", wrong, func(w *world, c *wire) error {
+			before, err := w.dial(listenerClear, nil)
+			if err != nil {
+				return err
+			}
+			defer before.Close()
+			s := &scramTry{mechanism: mechanism, user: p.name, password: p.password}
+			if err := before.scram(s); err != nil {
+				return fmt.Errorf("the login to replay failed: %w", err)
+			}
+			return c.scram(&scramTry{mechanism: mechanism, user: p.name, password: p.password, final: s.sent})
+		})
+	}
+	token := func(name string, change func(s *scramTry)) {
+		add("delegation token", name, badCredentials("SCRAM-SHA-256"), func(w *world, c *wire) error {
+			id, hmac, err := w.delegationToken(who["token-owner"])
+			if err != nil {
+				return err
+			}
+			s := &scramTry{mechanism: "SCRAM-SHA-256", user: id, password: hmac, token: true}
+			change(s)
+			return c.scram(s)
+		})
+	}
+	token("wrong HMAC", func(s *scramTry) { s.password = "wrong" })
+	token("unknown token", func(s *scramTry) { s.user = "AAAAAAAAAAAAAAAAAAAAAA" })
+	token("token as a user", func(s *scramTry) { s.token = false })
+	token("user as a token", func(s *scramTry) { s.user, s.password = "token-owner", "owner secret" })
+
+	krb := func(name, want string, first func(w *world, c *wire) (*ticket, error), authzid string) {
+		add("GSSAPI", name, want, func(w *world, c *wire) error {
+			t, err := first(w, c)
+			if err != nil {
+				return err
+			}
+			b, err := t.firstToken()
+			if err != nil {
+				return err
+			}
+			return c.kerberos(b, t, authzid)
+		})
+	}
+	wrong := badCredentials("GSSAPI")
+	krb("expired ticket", wrong, func(w *world, _ *wire) (*ticket, error) {
+		return w.kdc.forge("krb-user", realm, time.Now().Add(-3*time.Hour), time.Now().Add(-time.Hour))
+	}, "")
+	krb("ticket of another realm's KDC", wrong, func(w *world, _ *wire) (*ticket, error) { return w.kdc.ask("krb-user", otherRealm, service) }, "")
+	krb("user of another realm, vouched for by ours", wrong, func(w *world, _ *wire) (*ticket, error) {
+		return w.kdc.forge("krb-user", otherRealm, time.Now().Add(-time.Minute), time.Now().Add(time.Hour))
+	}, "")
+	krb("ticket for another service", wrong, func(w *world, _ *wire) (*ticket, error) { return w.kdc.ask("krb-user", realm, "http/localhost") }, "")
+	krb("session key that is not the ticket's", wrong, func(w *world, _ *wire) (*ticket, error) {
+		t, err := w.kdc.ask("krb-user", realm, service)
+		if err == nil {
+			t.key.KeyValue = append([]byte(nil), t.key.KeyValue...)
+			t.key.KeyValue[0] ^= 1
+		}
+		return t, err
+	}, "")
+	add("GSSAPI", "replayed ticket", "closed", func(w *world, c *wire) error {
+		t, err := w.kdc.ask("krb-user", realm, service)
+		if err != nil {
+			return err
+		}
+		first, err := t.firstToken()
+		if err != nil {
+			return err
+		}
+		before, err := w.dial(listenerClear, nil)
+		if err != nil {
+			return err
+		}
+		defer before.Close()
+		if err := before.kerberos(first, t, ""); err != nil {
+			return fmt.Errorf("the login to replay failed: %w", err)
+		}
+		return c.kerberos(first, t, "")
+	})
+	add("GSSAPI", "garbage", wrong, func(w *world, c *wire) error { return c.kerberos([]byte("`\x03abc"), nil, "") })
+
+	bad := badCredentials("OAUTHBEARER")
+	jwt := func(name string, token func(i *issuer) string) {
+		add("OAUTHBEARER", name, bad, func(w *world, c *wire) error { return c.bearer("", token(w.issuer)) })
+	}
+	changed := func(changes map[string]any) func(*issuer) string {
+		return func(i *issuer) string { return i.token("oauth-user", changes) }
+	}
+	jwt("expired", changed(map[string]any{"iat": time.Now().Add(-2 * time.Hour).Unix(), "exp": time.Now().Add(-time.Hour).Unix()}))
+	jwt("without an end", changed(map[string]any{"exp": nil}))
+	jwt("not good yet", changed(map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}))
+	jwt("of another issuer", changed(map[string]any{"iss": "https://elsewhere"}))
+	jwt("for another audience", changed(map[string]any{"aud": "elsewhere"}))
+	jwt("without a subject", changed(map[string]any{"sub": nil}))
+	jwt("signed by another key", func(i *issuer) string { return sign(i.stranger, "RS256", i.claims("oauth-user", nil)) })
+	jwt("algorithm none", func(i *issuer) string { return sign(nil, "none", i.claims("oauth-user", nil)) })
+	jwt("signature cut off", func(i *issuer) string {
+		t := i.token("oauth-user", nil)
+		return t[:strings.LastIndexByte(t, '.')+1]
+	})
+	jwt("claims exchanged under a signature", func(i *issuer) string {
+		mine, admin := strings.Split(i.token("oauth-user", nil), "."), strings.Split(i.token("admin", nil), ".")
+		return mine[0] + "." + admin[1] + "." + mine[2]
+	})
+	add("OAUTHBEARER", "acts for another", "58 Authentication failed: Client requested an authorization id (admin) that is different from the token's principal name (oauth-user)",
+		func(w *world, c *wire) error { return c.bearer("admin", w.issuer.token("oauth-user", nil)) })
+
+	certificate := func(name, want string, files string, plaintext bool) {
+		all = append(all, refusalCase{"mTLS", name, want, func(w *world, listener string) error {
+			var shown *tls.Certificate
+			if files != "" {
+				pair, err := tls.LoadX509KeyPair(w.keys.path(files+".crt"), w.keys.path(files+".key"))
+				if err != nil {
+					return err
+				}
+				shown = &pair
+			}
+			c, err := w.dial(listener, shown)
+			if plaintext {
+				var raw *replay.Conn
+				if raw, err = replay.Dial(w.addr[listener], patience); err == nil {
+					c = &wire{raw}
+				}
+			}
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return c.served()
+		}})
+	}
+	certificate("no certificate", "TLS", "", false)
+	certificate("certificate of another CA", "TLS", "stranger", false)
+	certificate("expired certificate", "TLS", "expired", false)
+	certificate("without TLS", "closed", "", true)
+	return all
+}
+
+// fits says whether what came is what was wanted.
+func (r *refusalCase) fits(got string) bool {
+	if r.want == "TLS" {
+		return strings.HasPrefix(got, "TLS alert: ")
+	}
+	return got == r.want
+}
+
+// foreignWork is what a principal may not do with what is not its own, by raw requests on
+// a connection that it has logged in on; the answer is the error codes.
+type foreignWork struct {
+	name string
+	want string
+	ask  func(c *wire) (kmsg.Response, error)
+	code func(kmsg.Response) int16
+}
+
+func foreignWorks() []foreignWork {
+	const topic, group = "somebody-else-topic", "somebody-else-group"
+	ask := func(r kmsg.Request, version int16) func(c *wire) (kmsg.Response, error) {
+		return func(c *wire) (kmsg.Response, error) {
+			r.SetVersion(version)
+			return c.Ask(r, patience)
+		}
+	}
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Acks, produce.TimeoutMillis = -1, 1000
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: replay.Batch(1, 100)}}}}
+	fetch := func(replica int32) *kmsg.FetchRequest {
+		r := kmsg.NewPtrFetchRequest()
+		r.ReplicaID, r.MaxWaitMillis, r.MaxBytes = replica, 0, 1000
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.PartitionMaxBytes = 1000
+		r.Topics = []kmsg.FetchRequestTopic{{Topic: topic, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+		return r
+	}
+	fetchCode := func(r kmsg.Response) int16 {
+		f := r.(*kmsg.FetchResponse)
+		if f.ErrorCode != 0 {
+			return f.ErrorCode
+		}
+		return f.Topics[0].Partitions[0].ErrorCode
+	}
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis, join.ProtocolType = group, 10_000, 10_000, "consumer"
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}}
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group = group
+	create := kmsg.NewPtrCreateTopicsRequest()
+	newTopic := kmsg.NewCreateTopicsRequestTopic()
+	newTopic.Topic, newTopic.NumPartitions, newTopic.ReplicationFactor = topic+"-2", 1, 1
+	create.Topics, create.TimeoutMillis = []kmsg.CreateTopicsRequestTopic{newTopic}, 1000
+	remove := kmsg.NewPtrDeleteTopicsRequest()
+	remove.TopicNames, remove.TimeoutMillis = []string{topic}, 1000
+	acl := kmsg.NewPtrCreateACLsRequest()
+	creation := kmsg.NewCreateACLsRequestCreation()
+	creation.ResourceType, creation.ResourceName, creation.ResourcePatternType = kmsg.ACLResourceTypeTopic, "*", kmsg.ACLResourcePatternTypeLiteral
+	creation.Principal, creation.Host, creation.Operation, creation.PermissionType = "User:*", "*", kmsg.ACLOperationAll, kmsg.ACLPermissionTypeAllow
+	acl.Creations = []kmsg.CreateACLsRequestCreation{creation}
+	configs := kmsg.NewPtrDescribeConfigsRequest()
+	configs.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}}
+	alter := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	alter.Upsertions = []kmsg.AlterUserSCRAMCredentialsRequestUpsertion{{Name: "admin", Mechanism: 1, Iterations: 4096, Salt: []byte("salt and pepper"), SaltedPassword: make([]byte, 32)}}
+	transaction := kmsg.NewPtrInitProducerIDRequest()
+	id := "somebody-else-transaction"
+	transaction.TransactionalID, transaction.TransactionTimeoutMillis = &id, 1000
+	metadata := kmsg.NewPtrMetadataRequest()
+	name := topic
+	metadata.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
+	return []foreignWork{
+		{"Produce", "29", ask(produce, 9), func(r kmsg.Response) int16 { return r.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode }},
+		{"Fetch", "29", ask(fetch(-1), 11), fetchCode},
+		{"Fetch as a broker", "29", ask(fetch(2), 11), fetchCode},
+		{"Metadata", "29", ask(metadata, 9), func(r kmsg.Response) int16 { return r.(*kmsg.MetadataResponse).Topics[0].ErrorCode }},
+		{"JoinGroup", "30", ask(join, 5), func(r kmsg.Response) int16 { return r.(*kmsg.JoinGroupResponse).ErrorCode }},
+		{"FindCoordinator", "30", func(c *wire) (kmsg.Response, error) {
+			r := kmsg.NewPtrFindCoordinatorRequest()
+			r.CoordinatorKey = group
+			return ask(r, 3)(c)
+		}, func(r kmsg.Response) int16 { return r.(*kmsg.FindCoordinatorResponse).ErrorCode }},
+		{"CreateTopics", "29", ask(create, 5), func(r kmsg.Response) int16 { return r.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode }},
+		{"DeleteTopics", "29", ask(remove, 4), func(r kmsg.Response) int16 { return r.(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode }},
+		{"CreateAcls", "31", ask(acl, 2), func(r kmsg.Response) int16 { return r.(*kmsg.CreateACLsResponse).Results[0].ErrorCode }},
+		{"DescribeConfigs of the broker", "31", ask(configs, 2), func(r kmsg.Response) int16 { return r.(*kmsg.DescribeConfigsResponse).Resources[0].ErrorCode }},
+		{"AlterUserScramCredentials", "31", ask(alter, 0), func(r kmsg.Response) int16 {
+			return r.(*kmsg.AlterUserSCRAMCredentialsResponse).Results[0].ErrorCode
+		}},
+		{"InitProducerId of a transaction", "53", ask(transaction, 4), func(r kmsg.Response) int16 { return r.(*kmsg.InitProducerIDResponse).ErrorCode }},
+	}
+}
+
+// login lets the principal of a row in, on a connection of our own.
+func (w *world) login(r *row) (*wire, error) {
+	if r.mechanism == "" {
+		pair, err := tls.LoadX509KeyPair(w.keys.path(r.who.name+".crt"), w.keys.path(r.who.name+".key"))
+		if err != nil {
+			return nil, err
+		}
+		return w.dial(r.listener, &pair)
+	}
+	c, err := w.dial(r.listener, nil)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.mechanism == "PLAIN":
+		err = c.plain("", r.who.name, r.who.password)
+	case r.mechanism == "GSSAPI":
+		var t *ticket
+		var first []byte
+		if t, err = w.kdc.ask(r.who.name, realm, service); err == nil {
+			if first, err = t.firstToken(); err == nil {
+				err = c.kerberos(first, t, "")
+			}
+		}
+	case r.mechanism == "OAUTHBEARER":
+		err = c.bearer("", w.issuer.token(r.who.name, nil))
+	case r.who.name == "token-owner":
+		var id, hmac string
+		if id, hmac, err = w.delegationToken(r.who); err == nil {
+			err = c.scram(&scramTry{mechanism: r.mechanism, user: id, password: hmac, token: true})
+		}
+	default:
+		err = c.scram(&scramTry{mechanism: r.mechanism, user: r.who.name, password: r.who.password})
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	return c, nil
+}
+
+// foreign runs all works as the principal of a row and returns what went otherwise.
+func (w *world) foreign(ctx context.Context, r *row, works []foreignWork) error {
+	c, err := w.login(r)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, f := range works {
+		answer, askErr := f.ask(c)
+		if askErr != nil {
+			return errors.Join(err, fmt.Errorf("%s: %w", f.name, askErr))
+		}
+		if got := fmt.Sprint(f.code(answer)); got != f.want {
+			err = errors.Join(err, fmt.Errorf("%s: error %s, want %s", f.name, got, f.want))
+		}
+	}
+	return err
+}
