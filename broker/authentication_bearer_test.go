@@ -7,11 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +116,36 @@ func TestAnAccessTokenIsAPrincipal(t *testing.T) {
 		if startError(t, options) == nil {
 			t.Errorf("%s: the broker started", name)
 		}
+	}
+}
+
+func TestTheIssuersCertificateIsJudgedByTheLoginModulesTrustStore(t *testing.T) {
+	i := newIssuer(t)
+	keys, err := os.ReadFile(strings.TrimPrefix(i.keys(), "file://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(keys) }))
+	t.Cleanup(s.Close)
+	path := filepath.Join(t.TempDir(), "trust.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	options := func(trust string) []string {
+		return saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN,OAUTHBEARER",
+			"listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "+trust+";",
+			"sasl.oauthbearer.expected.issuer=https://issuer", "sasl.oauthbearer.expected.audience=kafka", "sasl.oauthbearer.jwks.endpoint.url="+s.URL)
+	}
+	if startError(t, options("")) == nil {
+		t.Error("without a trust store: the broker started")
+	}
+	other := newTLSFiles(t).caFile
+	if startError(t, options(`ssl.truststore.type="PEM" ssl.truststore.location="`+other+`"`)) == nil {
+		t.Error("with another authority: the broker started")
+	}
+	b := brokertest.Start(t, options(`ssl.truststore.type="PEM" ssl.truststore.location="`+path+`"`)...)
+	if err := creates(t, saslClient(t, b, oauth.Auth{Token: i.token("alice", "kafka", time.Hour)}.AsMechanism()), "by-alice"); err != nil {
+		t.Error(err)
 	}
 }
 

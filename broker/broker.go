@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/auth/kerberos"
 	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/broker/group"
@@ -69,6 +70,9 @@ type Broker struct {
 	tokens      *delegationTokens
 	moves       *dirMoves
 	metrics     metrics
+	// What has let a client in on one listener does not do so on another.
+	kerberosReplays *kerberos.Replays
+
 	epoch       int64 // of this broker's registration
 	incarnation protocol.UUID
 	started     time.Time
@@ -118,6 +122,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		opts: opts, logger: opts.Loggers.Logger("broker", opts.Logger.Handler()), store: opts.Store, logs: opts.Logs, authorizer: opts.Authorizer,
 		conns:  map[*conn]struct{}{},
 		timers: newTimers(), started: time.Now(), incarnation: protocol.NewUUID(),
+		kerberosReplays: kerberos.NewReplays(),
 	}
 	b.acls, _ = opts.Authorizer.(*acl.StandardAuthorizer)
 	b.refusals.Every, b.refusals.Most = 10*time.Second, 1024

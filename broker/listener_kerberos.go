@@ -43,7 +43,7 @@ func (b *Broker) kerberos(listener string, file config.JAASFile) (auth.Mechanism
 	if err != nil {
 		return nil, err
 	}
-	m, err := kerberos.New(kerberos.Options{Principal: principal, Keytab: keytab, Rules: rules})
+	m, err := kerberos.New(kerberos.Options{Principal: principal, Keytab: keytab, Rules: rules, Replays: b.kerberosReplays})
 	if err != nil {
 		return nil, err
 	}

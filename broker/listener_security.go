@@ -209,7 +209,12 @@ func (b *Broker) mechanism(ctx context.Context, listener, name string, file conf
 
 // bearer makes OAUTHBEARER. The issuer's keys must be there before the first client is.
 func (b *Broker) bearer(ctx context.Context, listener string, file config.JAASFile) (auth.Mechanism, error) {
-	if _, err := b.login(listener, auth.MechanismOAuthBearer, bearerLoginModule, file); err != nil {
+	login, err := b.login(listener, auth.MechanismOAuthBearer, bearerLoginModule, file)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := issuerTransport(login)
+	if err != nil {
 		return nil, err
 	}
 	text := func(key string) string {
@@ -228,6 +233,7 @@ func (b *Broker) bearer(ctx context.Context, listener string, file config.JAASFi
 		keys, err := bearer.NewKeySource(bearer.SourceOptions{URL: url, Refresh: number("jwks.endpoint.refresh.ms", time.Millisecond),
 			RetryBackoff:    number("jwks.endpoint.retry.backoff.ms", time.Millisecond),
 			RetryBackoffMax: number("jwks.endpoint.retry.backoff.max.ms", time.Millisecond),
+			Transport:       transport,
 			Logger:          b.logger.With("listener", listener)})
 		if err != nil {
 			return nil, err

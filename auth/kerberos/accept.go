@@ -93,7 +93,7 @@ func (m *Mechanism) accept(token []byte, peer auth.Peer) (securityContext, error
 		return securityContext{}, err
 	}
 	// Last, so that only good authenticators are remembered.
-	switch m.replay.check(request.EncryptedAuthenticator.Cipher, m.now(), 2*m.skew) {
+	switch m.replays.check(request.EncryptedAuthenticator.Cipher, m.now(), 2*m.skew) {
 	case replaySeen:
 		return securityContext{}, &auth.Failure{Reason: fmt.Errorf("replay of an authenticator of %v", client), Retriable: true}
 	case replayFull:

@@ -29,6 +29,7 @@ func TestInitiatorsOfEveryKindGetIn(t *testing.T) {
 			{"one-way with subkey, as Java", "alice@EXAMPLE.COM", func(i *initiator) {}},
 			{"one-way without subkey, as franz-go", "", func(i *initiator) { i.flags, i.auth.SubKey = 0x30, types.EncryptionKey{} }},
 			{"the short name as authorization id", "alice", func(i *initiator) {}},
+			{"the service as authorization id, as kafka-python", "kafka@broker.example.com", func(i *initiator) {}},
 			{"sealed tokens", "", func(i *initiator) { i.seal = true }},
 			{"rotated tokens", "", func(i *initiator) { i.rotate = 28 }},
 			{"sealed and rotated beyond the length, as RFC 4121 allows", "", func(i *initiator) { i.seal, i.rotate = true, 1000 }},
@@ -180,8 +181,22 @@ func TestAnAuthenticatorWorksOnce(t *testing.T) {
 	}
 }
 
+// Each listener has a mechanism of its own; what was heard on one is not good on another.
+func TestAnAuthenticatorWorksOnceOnAllListeners(t *testing.T) {
+	kt, seen := testKeytab(t, 18), NewReplays()
+	share := func(o *Options) { o.Replays = seen }
+	clear, encrypted := testMechanism(t, kt, share), testMechanism(t, kt, share)
+	token := newInitiator(t, kt, 18).request(t)
+	if _, err := clear.Start(auth.Peer{}).Step(token); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := encrypted.Start(auth.Peer{}).Step(token); !isRetriable(err) || !strings.Contains(err.Error(), "replay") {
+		t.Fatalf("the replay on another listener got %v", err)
+	}
+}
+
 func TestReplayCache(t *testing.T) {
-	c := newReplayCache(replayShards * 4)
+	c := newReplays(replayShards * 4)
 	now, keep := testNow, 10*time.Minute
 	authenticator := func(n int) []byte { return []byte{byte(n), byte(n >> 8), 7} }
 	fresh, full := 0, 0
@@ -339,7 +354,7 @@ func FuzzAccept(f *testing.F) {
 	m := testMechanism(f, kt, func(o *Options) { o.AllowWeakEncryption = true })
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		defer fuzzcost.Bound(t, len(first)+len(second), 64)()
-		m.replay = newReplayCache(replayShards)
+		m.replays = newReplays(replayShards)
 		e := &exchange{m: m}
 		step, err := e.step(first) // not Step: a panic shall show
 		if err != nil {
@@ -371,7 +386,7 @@ func FuzzAuthenticator(f *testing.F) {
 		i := newInitiator(t, kt, 18)
 		i.ticket.Key = types.EncryptionKey{KeyType: 18, KeyValue: make([]byte, 32)}
 		first := i.requestWith(t, authenticator)
-		m.replay = newReplayCache(replayShards)
+		m.replays = newReplays(replayShards)
 		e := &exchange{m: m}
 		if _, err := e.step(first); err == nil {
 			e.step(token)

@@ -35,6 +35,8 @@ type Options struct {
 	// CheckChannelBinding refuses clients that bound themselves to another TLS channel than
 	// the one they are on. Kafka does not look, and its clients do not bind.
 	CheckChannelBinding bool
+	// Replays are those of other mechanisms with this service; nil starts with new ones.
+	Replays *Replays
 	// Now is time.Now.
 	Now func() time.Time
 }
@@ -49,8 +51,8 @@ type Mechanism struct {
 	checkBinder bool
 	now         func() time.Time
 
-	keys   atomic.Pointer[serviceKeys]
-	replay *replayCache
+	keys    atomic.Pointer[serviceKeys]
+	replays *Replays
 }
 
 // New makes the mechanism. It fails if the key table has no usable key of the principal.
@@ -62,7 +64,10 @@ func New(options Options) (*Mechanism, error) {
 	m := &Mechanism{
 		service: service, rules: options.Rules, skew: options.ClockSkew,
 		allowWeak: options.AllowWeakEncryption, checkBinder: options.CheckChannelBinding, now: options.Now,
-		replay: newReplayCache(replayLimit),
+		replays: options.Replays,
+	}
+	if m.replays == nil {
+		m.replays = NewReplays()
 	}
 	if m.rules == nil {
 		return nil, errors.New("auth_to_local rules are missing")
@@ -211,7 +216,8 @@ func (e *exchange) offer() ([]byte, error) {
 }
 
 // choice takes the layer that the client chose, with the name it wants to act under. That
-// has to be its own, in either form, or none.
+// has to be its own, in either form, or none. kafka-python sends the name of the service it
+// speaks to, which is nobody's.
 func (e *exchange) choice(token []byte) (auth.Step, error) {
 	payload, err := unwrap(token, e.context.key)
 	if err != nil {
@@ -221,7 +227,7 @@ func (e *exchange) choice(token []byte) (auth.Step, error) {
 		return auth.Step{}, fail("the client chose a security layer that was not offered")
 	}
 	switch authzid := string(payload[4:]); authzid {
-	case "", e.user, e.context.client.String():
+	case "", e.user, e.context.client.String(), e.m.service.Service + "@" + e.m.service.Host:
 	default:
 		return auth.Step{}, fail("%v asked to be %.200q", e.context.client, authzid)
 	}

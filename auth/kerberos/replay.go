@@ -9,9 +9,10 @@ import (
 
 const replayShards = 16
 
-// replayCache remembers the authenticators of the last minutes, so that none opens a
-// second session. To see and to remember is one step.
-type replayCache struct {
+// Replays remember the authenticators of the last minutes, so that none opens a second
+// session. To see and to remember is one step. All mechanisms with the same service share
+// them: what a listener without encryption has let in is not good on another one either.
+type Replays struct {
 	limit  int // authenticators in one shard
 	shards [replayShards]replayShard
 }
@@ -31,8 +32,11 @@ const (
 	replayFull // too many to remember one more: it cannot be let in
 )
 
-func newReplayCache(limit int) *replayCache {
-	c := &replayCache{limit: max(limit/replayShards, 1)}
+// NewReplays returns an empty memory.
+func NewReplays() *Replays { return newReplays(replayLimit) }
+
+func newReplays(limit int) *Replays {
+	c := &Replays{limit: max(limit/replayShards, 1)}
 	for i := range c.shards {
 		c.shards[i].until = make(map[[16]byte]int64)
 	}
@@ -42,7 +46,7 @@ func newReplayCache(limit int) *replayCache {
 // check says whether the authenticator, known by its ciphertext, is new, and remembers it
 // for keep. Only authenticators that are good otherwise may come here: whoever fills the
 // cache must hold a ticket.
-func (c *replayCache) check(ciphertext []byte, now time.Time, keep time.Duration) replayVerdict {
+func (c *Replays) check(ciphertext []byte, now time.Time, keep time.Duration) replayVerdict {
 	sum := sha256.Sum256(ciphertext)
 	key := [16]byte(sum[:16])
 	shard := &c.shards[binary.BigEndian.Uint64(sum[16:])%replayShards]

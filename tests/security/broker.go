@@ -132,7 +132,6 @@ func (w *world) startBroker() error {
 		"connection.failed.authentication.delay.ms": "0",
 		"auto.create.topics.enable":                 "false",
 		"ssl.principal.mapping.rules":               "RULE:^CN=([^,]*),.*$/$1/,DEFAULT",
-		"ssl.keystore.password":                     storePassword, "ssl.key.password": storePassword, "ssl.truststore.password": storePassword,
 	}
 	var listeners, advertised, protocols []string
 	for i, name := range names {
@@ -155,8 +154,8 @@ func (w *world) startBroker() error {
 			}
 			c[prefix+"ssl.keystore.type"], c[prefix+"ssl.keystore.location"] = storeType, w.keys.path(storeFile("broker", storeType))
 			c[prefix+"ssl.truststore.type"], c[prefix+"ssl.truststore.location"] = storeType, w.keys.path(storeFile("trust", storeType))
-			if storeType == "PEM" {
-				c[prefix+"ssl.keystore.password"], c[prefix+"ssl.key.password"], c[prefix+"ssl.truststore.password"] = "", "", ""
+			if storeType != "PEM" {
+				c[prefix+"ssl.keystore.password"], c[prefix+"ssl.key.password"], c[prefix+"ssl.truststore.password"] = storePassword, storePassword, storePassword
 			}
 		}
 		if protocol == "SSL" {
@@ -169,7 +168,7 @@ func (w *world) startBroker() error {
 		}
 		c[prefix+"gssapi.sasl.jaas.config"] = krbModule + fmt.Sprintf(` required useKeyTab=true storeKey=true keyTab=%q principal="%s@%s";`,
 			w.kdc.keytab(service, realm), service, realm)
-		c[prefix+"oauthbearer.sasl.jaas.config"] = bearerModule + fmt.Sprintf(` required ssl.truststore.type="PEM" ssl.truststore.location=%q;`, w.keys.path("ca.pem"))
+		c[prefix+"oauthbearer.sasl.jaas.config"] = bearerModule + fmt.Sprintf(` required unsecuredLoginStringClaim_sub="broker" ssl.truststore.type="PEM" ssl.truststore.location=%q;`, w.keys.path("ca.pem"))
 		c[prefix+"oauthbearer.sasl.server.callback.handler.class"] = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
 	}
 	options := peers.BrokerOptions{Dir: filepath.Join(w.dir, "broker"), Port: ports[0], Config: c}
@@ -184,6 +183,7 @@ func (w *world) startBroker() error {
 		options.JVM = append([]string{"-Djava.security.krb5.conf=" + w.kdc.conf(),
 			"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=" + w.issuer.url + "/keys"}, peers.ApacheJVM...)
 	} else {
+		c["barnabas.audit.log.file"] = filepath.Join(w.dir, "audit.log")
 		options.Env = []string{"KAFKA_OPTS=-Djava.security.krb5.conf=" + w.kdc.conf()}
 	}
 	c["listeners"], c["advertised.listeners"] = strings.Join(listeners, ","), strings.Join(advertised, ",")

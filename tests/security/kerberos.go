@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"net"
@@ -206,10 +205,7 @@ func (t *ticket) firstToken() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	oid, err := asn1.Marshal(gssapi.OIDKRB5.OID())
-	if err != nil {
-		return nil, err
-	}
+	oid := []byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2} // 1.2.840.113554.1.2.2
 	b = slices.Concat(oid, []byte{1, 0}, b)
 	return slices.Concat([]byte{0x60, 0x82, byte(len(b) >> 8), byte(len(b))}, b), nil
 }
