@@ -47,3 +47,13 @@ ROBUSTNESS_FLAGS ?=
 
 robustness: ## clients that stall, flood and vanish by the thousand: memory, and a bystander's latencies
 	go run ./tests/robustness $(ROBUSTNESS_FLAGS)
+
+.PHONY: security security-short
+
+SECURITY_FLAGS ?=
+
+security: ## every mechanism, plaintext and TLS, by real clients, and what must not get in
+	go run ./tests/security $(SECURITY_FLAGS)
+
+security-short: ## a sample of it, for CI
+	go run ./tests/security -short $(SECURITY_FLAGS)

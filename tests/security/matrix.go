@@ -230,7 +230,7 @@ func (m *matrix) refusals(table []*row, cases []refusalCase) {
 				continue
 			}
 			got := outcome(c.run(m.world, r.listener))
-			m.judge(r.name+": "+c.name, got, c.fits(got), c.want)
+			m.judge(r.name+": "+c.name, got, c.fits(m.world.kind, got), c.want)
 		}
 		err := m.world.foreign(context.Background(), r, works)
 		got := fmt.Sprintf("%d requests refused with 29, 30, 31, 53", len(works))

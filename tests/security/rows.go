@@ -168,9 +168,21 @@ func (w *world) delegationToken(owner *principal) (id, hmac string, err error) {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	token, err := kadm.NewClient(c).CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: time.Hour})
+	adm := kadm.NewClient(c)
+	token, err := adm.CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: time.Hour})
 	if err != nil {
 		return "", "", fmt.Errorf("create a delegation token: %w", err)
 	}
-	return token.TokenID, base64Text(token.HMAC), nil
+	for { // Apache's brokers learn of it a little later
+		all, err := adm.DescribeDelegationTokens(ctx)
+		if err != nil {
+			return "", "", fmt.Errorf("describe delegation tokens: %w", err)
+		}
+		for _, t := range all {
+			if t.TokenID == token.TokenID {
+				return token.TokenID, base64Text(token.HMAC), nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
