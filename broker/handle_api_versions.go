@@ -30,6 +30,7 @@ func (b *Broker) handleAPIVersions(r *request) {
 		if r.version >= 3 {
 			r.conn.softwareName, r.conn.softwareVersion = string(req.ClientSoftwareName), string(req.ClientSoftwareVersion)
 		}
+		resp.APIs = make([]protocol.APIVersionRange, 0, len(b.table))
 		for i := range b.table {
 			a := &b.table[i]
 			if a.key == protocol.KeyGetTelemetrySubscriptions || a.key == protocol.KeyPushTelemetry {
