@@ -84,7 +84,7 @@ func Usage() string {
 func root() *command {
 	return &command{name: "barnabas", sub: []*command{
 		topicCommand(), groupCommand(), configCommand(), produceCommand(), consumeCommand(), clusterCommand(),
-		aclCommand(), userCommand(), tokenCommand(), completionCommand(),
+		aclCommand(), userCommand(), tokenCommand(), certCommand(), completionCommand(),
 	}}
 }
 
