@@ -28,6 +28,7 @@ func (l *loader) crossCheck() {
 	}
 	c.broker = c.view(nil)
 	c.parseTopicDefaults()
+	l.checkProfile()
 }
 
 // firstSet names the first spelling that somebody set, else the first.

@@ -98,6 +98,11 @@ func serve(ctx context.Context, c *config.Config, logger *slog.Logger, registry 
 			logger.Info(note.String())
 		}
 	}
+	for _, w := range c.Weaknesses() {
+		if !w.Local && w.Key != adminListenerKey { // that port warns of itself
+			logger.Warn("Insecure: "+w.Text, "key", w.Key)
+		}
+	}
 	logger.Info(server.EffectiveConfig(c))
 	port, err := openAdmin(ctx, c, logger)
 	if err != nil {
