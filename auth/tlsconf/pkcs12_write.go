@@ -162,7 +162,9 @@ func encryptPKCS8(der []byte, password string) ([]byte, error) {
 
 // sealPKCS12 puts contents, each a sequence of bags, into a store with a MAC.
 func sealPKCS12(password string, contents ...[]byte) ([]byte, error) {
-	data := func(b []byte) []byte { return tlv(sequenceTag, oid(oidData), tlv(explicitTag, tlv(asn1.TagOctetString, b))) }
+	data := func(b []byte) []byte {
+		return tlv(sequenceTag, oid(oidData), tlv(explicitTag, tlv(asn1.TagOctetString, b)))
+	}
 	var list []byte
 	for _, c := range contents {
 		list = append(list, data(c)...)
