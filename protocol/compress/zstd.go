@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync"
@@ -23,10 +24,11 @@ const (
 	maxZstdRatio = 1 << 15
 )
 
-// Pools of *zstd.Decoder. One for DecodeAll bounds window and output alike.
+// Pools of *zstd.Decoder.
 var (
-	zstdWhole   sync.Pool // up to zstdWindow
-	zstdLarge   sync.Pool // up to zstdMaxWindow
+	// For DecodeAll, which goes on until its decoder's bound, whatever it will be allowed to
+	// return: so there are bounds of 1 MiB, 2 MiB, 4 MiB and so on.
+	zstdWhole   [8]sync.Pool
 	zstdStreams sync.Pool // for Read, windows up to zstdWindow
 
 	errZstdSize = errors.New("impossible frame content size")
@@ -66,10 +68,13 @@ func (r *Reader) startZstd() error {
 	if h.SingleSegment {
 		window = h.FrameContentSize
 	}
-	if window > zstdWindow {
-		return r.zstdWhole(&zstdLarge, zstdMaxWindow)
+	switch {
+	case window > zstdMaxWindow:
+		return ErrTooLarge
+	case window > zstdWindow:
+		return r.zstdWhole(r.left, window)
 	}
-	err := r.zstdWhole(&zstdWhole, zstdWindow)
+	err := r.zstdWhole(min(r.left, zstdWindow), window)
 	if !errors.Is(err, ErrTooLarge) || r.left <= zstdWindow {
 		return err
 	}
@@ -82,13 +87,25 @@ func (r *Reader) startZstd() error {
 	return d.Reset(&r.in)
 }
 
-// zstdWhole decompresses all of src into the block memory.
-func (r *Reader) zstdWhole(pool *sync.Pool, maxMemory uint64) error {
-	d, err := zstdDecoder(pool, maxMemory)
+// zstdWhole decompresses all of src into the block memory, if that is not much more than
+// limit. A decoder takes no frame of a larger window than its bound; since nothing reaches
+// back further than the output is long, such a frame may as well claim the bound.
+func (r *Reader) zstdWhole(limit int, window uint64) error {
+	class := 0
+	for class < len(zstdWhole)-1 && limit > 1<<(20+class) {
+		class++
+	}
+	pool := &zstdWhole[class]
+	d, err := zstdDecoder(pool, 1<<(20+class))
 	if err != nil {
 		return err
 	}
-	out, err := d.DecodeAll(r.src, r.blockOf(min(8*len(r.src), maxKeptBlock))[:0])
+	src := r.src
+	if window > 1<<(20+class) {
+		src = bytes.Clone(src)
+		src[5] = byte(10+class) << 3 // after the magic number and one byte of flags: the exponent less ten
+	}
+	out, err := d.DecodeAll(src, r.blockOf(min(8*len(r.src), maxKeptBlock))[:0])
 	pool.Put(d)
 	if cap(out) > cap(r.block) {
 		r.block = out[:cap(out)]
