@@ -471,6 +471,7 @@ func (c *conn) hangUpAfter(r *request) {
 // drainLocked moves the answered prefix of the queue to out.
 func (c *conn) drainLocked() {
 	now := time.Now()
+	var finished finishedRequests
 	for r := c.head; r != nil && r.done; r = c.head {
 		c.head = r.next
 		if c.head == nil {
@@ -486,10 +487,11 @@ func (c *conn) drainLocked() {
 				c.out.hangUp = true
 			}
 		}
-		c.b.metrics.finished(r, now)
+		finished.add(&c.b.metrics, r, now)
 		r.reset()
 		requests.Put(r)
 	}
+	finished.tell(&c.b.metrics)
 	c.room.Signal()
 }
 

@@ -68,14 +68,34 @@ func (a *apiMetrics) inFlight() int64 {
 	return a.requests() - finished
 }
 
-// finished counts a request whose answer has been handed to its connection's output.
-func (m *metrics) finished(r *request, now time.Time) {
-	a := &m.apis[r.key]
+// finishedRequests counts requests whose answers have been handed to their connection's
+// output, and tells the metrics of those together that are alike.
+type finishedRequests struct {
+	key, bucket int
+	count       int64
+	nanos       int64
+}
+
+func (f *finishedRequests) add(m *metrics, r *request, now time.Time) {
 	took := now.Sub(r.received)
-	a.nanos.Add(int64(took))
-	i := 0
-	for i < len(latencyBuckets) && took > latencyBuckets[i] {
-		i++
+	bucket := 0
+	for bucket < len(latencyBuckets) && took > latencyBuckets[bucket] {
+		bucket++
 	}
-	a.buckets[i].Add(1)
+	if f.count > 0 && (f.key != int(r.key) || f.bucket != bucket) {
+		f.tell(m)
+	}
+	f.key, f.bucket = int(r.key), bucket
+	f.count++
+	f.nanos += int64(took)
+}
+
+func (f *finishedRequests) tell(m *metrics) {
+	if f.count == 0 {
+		return
+	}
+	a := &m.apis[f.key]
+	a.nanos.Add(f.nanos)
+	a.buckets[f.bucket].Add(f.count)
+	f.count, f.nanos = 0, 0
 }

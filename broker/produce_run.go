@@ -33,35 +33,42 @@ const maxRun = 64
 var runs = sync.Pool{New: func() any { return new(produceRun) }}
 
 // target is the partition that a connection produced to last: most connections have few,
-// and the metadata changes rarely.
+// and the metadata changes rarely. It holds no image, which an idle connection would keep
+// in memory.
 type target struct {
-	image     *metadata.Image
+	version   int64 // of the image that topic is of
 	topic     *metadata.Topic
 	index     int32
 	partition *replication.Partition
 }
 
+// isOf says whether the target's topic is of an image.
+func (t *target) isOf(image *metadata.Image) bool {
+	return t.topic != nil && t.version == image.Version()
+}
+
 // topicOf returns the topic that a client names, or nil.
 func (t *target) topicOf(image *metadata.Image, version int16, asked *protocol.ProduceTopic) *metadata.Topic {
-	switch {
-	case t.image == image && version < 13 && t.topic.Name == string(asked.Name):
-		return t.topic
-	case t.image == image && version >= 13 && t.topic.ID == asked.ID:
-		return t.topic
-	case version >= 13:
+	if version >= 13 {
+		if t.isOf(image) && t.topic.ID == asked.ID {
+			return t.topic
+		}
 		return image.TopicByID(asked.ID)
+	}
+	if t.isOf(image) && t.topic.Name == string(asked.Name) {
+		return t.topic
 	}
 	return image.TopicBytes(asked.Name)
 }
 
 // partitionOf returns a partition of a topic of the image, or nil if it is not here.
 func (t *target) partitionOf(b *Broker, image *metadata.Image, topic *metadata.Topic, index int32) *replication.Partition {
-	if t.image == image && t.topic == topic && t.index == index {
+	if t.isOf(image) && t.topic == topic && t.index == index {
 		return t.partition
 	}
 	partition := b.replicas.Get(topic.Name, index)
 	if partition != nil {
-		*t = target{image, topic, index, partition}
+		*t = target{image.Version(), topic, index, partition}
 	}
 	return partition
 }
