@@ -41,7 +41,8 @@ func TestOffsetMapFollowsModel(t *testing.T) {
 	for offset := range int64(100_000) {
 		key := fmt.Sprint(random.IntN(60_000))
 		if !m.put([]byte(key), offset) {
-			if len(model) < m.maxKeys {
+			// A part may be full a little before the whole is.
+			if len(model) < m.maxKeys*9/10 {
 				t.Fatalf("full at %d of %d keys", len(model), m.maxKeys)
 			}
 			break
