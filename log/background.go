@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -258,7 +259,23 @@ func (m *Manager) writeCheckpoint(d *dataDir, file *CheckpointFile, offset func(
 			entries = append(entries, PartitionOffset{Partition: l.partition, Offset: o})
 		}
 	}
-	return file.Write(entries)
+	return file.Write(append(entries, m.brokenOffsets(d, file)...))
+}
+
+// brokenOffsets are what a checkpoint told of the logs that could not be loaded: it will
+// be needed when they can be.
+func (m *Manager) brokenOffsets(d *dataDir, file *CheckpointFile) (entries []PartitionOffset) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for tp, failure := range m.broken {
+		if failure.Dir != d.path || m.logs[tp] != nil {
+			continue
+		}
+		if offset, ok := failure.offsets[file]; ok {
+			entries = append(entries, PartitionOffset{Partition: tp, Offset: offset})
+		}
+	}
+	return entries
 }
 
 func recoveryPointOf(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true }
@@ -351,6 +368,7 @@ func (m *Manager) closeDir(ctx context.Context, d *dataDir, everyLog []*Log) err
 		inParallel(ctx, logs, (*Log).close)
 		return err
 	}
+	whole := m.leaveOutFailed(d, &logs, &unsynced)
 	all, canSyncAll := m.opts.FS.(interface{ SyncAll(string) error })
 	syncAll := canSyncAll && len(unsynced) >= syncAllFrom
 	err := inParallel(ctx, logs, func(l *Log) error { return l.completeFiles(!syncAll) })
@@ -366,7 +384,33 @@ func (m *Manager) closeDir(ctx context.Context, d *dataDir, everyLog []*Log) err
 	if closeErr := inParallel(ctx, logs, (*Log).close); closeErr != nil || err != nil {
 		return cmp.Or(err, closeErr)
 	}
+	if !whole {
+		if err := m.checkpointAll(d); err != nil {
+			return d.fail("write a checkpoint", err)
+		}
+		return nil
+	}
 	return m.leaveClean(d, logs)
+}
+
+// leaveOutFailed takes the logs that failed off the lists, and says whether the directory
+// can be left as after a clean shutdown: what failed, or could not be loaded, the next
+// start must recover.
+func (m *Manager) leaveOutFailed(d *dataDir, lists ...*[]*Log) (whole bool) {
+	whole = true
+	for _, list := range lists {
+		*list = slices.DeleteFunc(*list, func(l *Log) bool {
+			failed := l.failure.Load() != nil
+			whole = whole && !failed
+			return failed
+		})
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, failure := range m.broken {
+		whole = whole && failure.Dir != d.path
+	}
+	return whole
 }
 
 // leaveClean writes the checkpoints, the manifest and the marker of a clean shutdown.

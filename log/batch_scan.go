@@ -86,6 +86,7 @@ type batchScanner struct {
 	file   File
 	path   string
 	end    int64 // of the batches in the file
+	start  int64 // where the walk began
 	next   int64 // where the next batch begins
 	window []byte
 	at     int64 // place of the window in the file
@@ -97,7 +98,7 @@ type batchScanner struct {
 
 // reset starts a walk at pos, which is where a batch begins, up to end.
 func (s *batchScanner) reset(file File, path string, pos, end int64) {
-	s.file, s.path, s.next, s.end = file, path, pos, end
+	s.file, s.path, s.start, s.next, s.end = file, path, pos, pos, end
 	s.at, s.filled, s.header, s.whole = 0, 0, batchHeader{}, false
 }
 

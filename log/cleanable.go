@@ -93,8 +93,10 @@ func (s *cleanableSegment) PositionBefore(offset int64) (int64, error) {
 		return 0, err
 	}
 	defer o.file.release()
-	e, _, err := o.lookupOffset(offset)
-	return int64(e.value), err
+	scan := s.log.manager.scanner()
+	defer s.log.manager.scanners.Put(scan)
+	err = o.walkFrom(scan, offset, s.segment.size.Load())
+	return scan.next, err
 }
 
 func (s *cleanableSegment) ReadAt(p []byte, pos int64) (int, error) {

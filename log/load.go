@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,9 @@ func (r *logLoad) finishSwaps() error {
 	for _, f := range files {
 		name := f.Name()
 		base, _, numbered := parseSegmentName(name)
+		if f.IsDir() {
+			continue
+		}
 		switch {
 		case strings.HasSuffix(name, deletedSuffix), strings.HasSuffix(name, ".tmp"):
 			err = removeIfExists(fsys, filepath.Join(r.dir, name))
@@ -174,12 +178,23 @@ func (r *logLoad) listFiles() error {
 			r.hasEpochs = true
 		}
 		base, suffix, ok := parseSegmentName(f.Name())
-		if !ok || f.IsDir() {
+		if !ok {
 			continue
 		}
 		switch suffix {
+		case logSuffix, indexSuffix, timeIndexSuffix, TxnIndexSuffix:
+			if f.IsDir() {
+				return fmt.Errorf("%s is a directory", filepath.Join(r.dir, f.Name()))
+			}
+		}
+		if f.Type()&fs.ModeSymlink != 0 {
+			if _, err := l.fs().Stat(filepath.Join(r.dir, f.Name())); err != nil {
+				return err
+			}
+		}
+		switch suffix {
 		case logSuffix:
-			info, err := f.Info()
+			info, err := l.fs().Stat(filepath.Join(r.dir, f.Name()))
 			if err != nil {
 				return err
 			}
@@ -189,7 +204,9 @@ func (r *logLoad) listFiles() error {
 			r.segments = append(r.segments, s)
 			bySegment[base] = s
 		case ProducerSnapshotSuffix:
-			r.snapshots = append(r.snapshots, base)
+			if !f.IsDir() {
+				r.snapshots = append(r.snapshots, base)
+			}
 		}
 	}
 	for _, f := range files {
@@ -373,6 +390,14 @@ func (r *logLoad) finish(end int64) error {
 		s := newSegment(end, l.manager.nowMs())
 		s.jitter = l.manager.jitter(l.config.Load())
 		r.segments = segmentList{s}
+	}
+	had := max(r.recoveryPoint, r.highWatermark)
+	if r.note != nil {
+		had = max(had, r.note.logEndOffset)
+	}
+	if end < had {
+		l.manager.opts.Logger.Warn("The log ends earlier than it is known to have ended: records are missing",
+			"partition", l.partition, "dir", r.dir, "logEndOffset", end, "was", had)
 	}
 	start := max(r.logStart, r.segments[0].baseOffset)
 	recoveryPoint := min(max(r.recoveryPoint, 0), end)

@@ -125,6 +125,8 @@ type Log struct {
 
 	snapshotBytes int64 // appended since the newest producer snapshot
 
+	failure atomic.Pointer[StorageError] // why this log alone is offline, or nil
+
 	openMu  sync.Mutex // held while a segment's file is opened
 	flushMu sync.Mutex // held while the log is flushed: one flush at a time
 }
@@ -215,11 +217,15 @@ func (l *Log) Err() error {
 	if l.closed.Load() {
 		return ErrClosed
 	}
+	if e := l.failure.Load(); e != nil {
+		return e
+	}
 	return l.location.Load().dir.err()
 }
 
-// fail takes the log's data directory out of service, unless err says something else
-// than that a file could not be read or written, and returns what to tell the caller.
+// fail returns what to tell the caller of an error. If a file could not be read or written
+// it takes the log out of service, and, if the system says that the disk is to blame, the
+// whole data directory.
 func (l *Log) fail(op string, err error) error {
 	var (
 		storage *StorageError
@@ -232,7 +238,17 @@ func (l *Log) fail(op string, err error) error {
 	case errors.As(err, &storage), errors.As(err, &corrupt), errors.As(err, &code):
 		return err
 	}
-	return l.location.Load().dir.fail(fmt.Sprintf("%s of %v", op, l.partition), err)
+	dir := l.location.Load().dir
+	op = fmt.Sprintf("%s of %v", op, l.partition)
+	if isDiskError(err) {
+		return dir.fail(op, err)
+	}
+	failure := &StorageError{Dir: dir.path, Op: op, Err: err}
+	if l.failure.CompareAndSwap(nil, failure) {
+		l.manager.opts.Logger.Error("Partition is offline, it is not served until it is repaired and the broker restarted",
+			"partition", l.partition, "dir", l.Dir(), "operation", op, "err", err)
+	}
+	return failure
 }
 
 // LogStartOffset is the first offset still readable.

@@ -134,7 +134,7 @@ type Manager struct {
 	mu      sync.RWMutex
 	logs    map[protocol.TopicPartition]*Log
 	futures map[protocol.TopicPartition]*Log
-	broken  map[protocol.TopicPartition]error // could not be loaded
+	broken  map[protocol.TopicPartition]*brokenLog // could not be loaded
 	strays  []*Log
 
 	cancel context.CancelFunc
@@ -151,7 +151,7 @@ func OpenManager(ctx context.Context, opts ManagerOptions) (*Manager, error) {
 	m := &Manager{
 		opts: opts, cache: newSegmentCache(opts.MaxOpenSegments), nodeID: opts.NodeID, clusterID: opts.ClusterID,
 		logs: make(map[protocol.TopicPartition]*Log), futures: make(map[protocol.TopicPartition]*Log),
-		broken: make(map[protocol.TopicPartition]error), kick: make(chan struct{}, 1),
+		broken: make(map[protocol.TopicPartition]*brokenLog), kick: make(chan struct{}, 1),
 	}
 	m.validators.New = func() any { return &protocol.Validator{} }
 	m.groupBuffers.New = func() any { return new([]byte) }
@@ -262,6 +262,10 @@ func (m *Manager) checkIdentities() error {
 			d.fail("read meta.properties", err)
 			continue
 		}
+		if p.ClusterID == "" && p.NodeID < 0 {
+			return fmt.Errorf("%s does not say whose directory it is in: there is neither cluster.id nor broker.id or node.id in it",
+				filepath.Join(d.path, MetaPropertiesName))
+		}
 		if m.clusterID == "" {
 			m.clusterID = p.ClusterID
 		}
@@ -276,6 +280,14 @@ func (m *Manager) checkIdentities() error {
 		}
 		if other, ok := ids[p.DirectoryID]; ok && !p.DirectoryID.IsZero() {
 			return fmt.Errorf("data directories %s and %s have the same directory.id: one is a copy of the other", other, d.path)
+		}
+		if p.DirectoryID.IsZero() {
+			// Written before there were such ids (KIP-858). Apache Kafka adds one, too.
+			p.DirectoryID = protocol.NewUUID()
+			if err := WriteMetaProperties(m.opts.FS, d.path, p, m.opts.Now()); err != nil {
+				d.fail("write meta.properties", err)
+				continue
+			}
 		}
 		ids[p.DirectoryID] = d.path
 		d.id = p.DirectoryID
@@ -471,10 +483,10 @@ func (m *Manager) Create(tp protocol.TopicPartition, topicID protocol.UUID, cfg 
 		return l, l.Err()
 	}
 	m.mu.RLock()
-	err := m.broken[tp]
+	broken := m.broken[tp]
 	m.mu.RUnlock()
-	if err != nil {
-		return nil, err
+	if broken != nil {
+		return nil, broken
 	}
 	d, err := m.dirFor(dirHint)
 	if err != nil {
@@ -502,8 +514,10 @@ func (m *Manager) Create(tp protocol.TopicPartition, topicID protocol.UUID, cfg 
 // from here, the broker makes again.
 func (m *Manager) createDir(l *Log, topicID protocol.UUID) error {
 	dir := l.Dir()
-	if err := m.opts.FS.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return l.fail("create the directory", err)
+	if err := m.opts.FS.Mkdir(dir, 0o755); err != nil {
+		if info, statErr := m.opts.FS.Stat(dir); statErr != nil || !info.IsDir() {
+			return l.fail("create the directory", err)
+		}
 	}
 	if !topicID.IsZero() {
 		if err := writeWholeFile(m.opts.FS, filepath.Join(dir, PartitionMetadataName), AppendPartitionMetadata(nil, topicID), false); err != nil {

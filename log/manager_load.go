@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -18,6 +19,7 @@ type dirLoad struct {
 	names   []string // of the directories in it
 
 	manifest       map[string]manifestRecord
+	checkpoints    sync.Once // reads the next three, when a log is not loaded from the manifest
 	recoveryPoints map[protocol.TopicPartition]int64
 	logStarts      map[protocol.TopicPartition]int64
 	highWatermarks map[protocol.TopicPartition]int64
@@ -91,7 +93,12 @@ func (r *dirLoad) prepare() error {
 		return err
 	}
 	for _, e := range entries {
-		if e.IsDir() {
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := fsys.Stat(filepath.Join(d.path, e.Name()))
+			isDir = err == nil && info.IsDir()
+		}
+		if isDir {
 			r.names = append(r.names, e.Name())
 		}
 	}
@@ -99,14 +106,11 @@ func (r *dirLoad) prepare() error {
 		r.readManifest(token)
 	}
 	if !clean {
-		if r.notes, err = d.progress.read(); err != nil {
+		if r.notes, err = d.progress.read(); isDiskError(err) {
 			return err
+		} else if err != nil {
+			r.manager.opts.Logger.Warn("What was noted of the progress cannot be read and is ignored", "dir", d.path, "err", err)
 		}
-	}
-	if len(r.manifest) < len(r.names) {
-		r.recoveryPoints = r.readCheckpoint(d.recoveryPoints)
-		r.logStarts = r.readCheckpoint(d.logStarts)
-		r.highWatermarks = r.readCheckpoint(d.highWatermarks)
 	}
 	if clean {
 		if err := removeIfExists(fsys, filepath.Join(d.path, cleanShutdownName)); err != nil {
@@ -170,7 +174,7 @@ func (r *dirLoad) loadOne(name string) error {
 	}
 	if record, ok := r.manifest[name]; ok {
 		info, err := m.opts.FS.Stat(filepath.Join(d.path, name))
-		if err == nil && info.ModTime().UnixNano() == record.modifiedNs {
+		if err == nil && info.ModTime().UnixNano() == record.modifiedNs && r.hasSizes(name, &record) {
 			return m.addLoaded(m.logFromManifest(d, &record, m.nowMs()))
 		}
 	}
@@ -179,6 +183,11 @@ func (r *dirLoad) loadOne(name string) error {
 		at = &location{dir: d, name: name, future: true}
 	}
 	l := m.newLog(tp, at)
+	r.checkpoints.Do(func() {
+		r.recoveryPoints = r.readCheckpoint(d.recoveryPoints)
+		r.logStarts = r.readCheckpoint(d.logStarts)
+		r.highWatermarks = r.readCheckpoint(d.highWatermarks)
+	})
 	load := logLoad{
 		log: l, dir: filepath.Join(d.path, name), clean: r.clean,
 		recoveryPoint: r.recoveryPoints[tp], logStart: r.logStarts[tp], highWatermark: r.highWatermarks[tp],
@@ -195,6 +204,23 @@ func (r *dirLoad) loadOne(name string) error {
 		m.opts.Logger.Info("Recovered log", "partition", tp, "dir", d.path, "logStartOffset", l.LogStartOffset(), "logEndOffset", l.LogEndOffset(), "segments", l.SegmentCount())
 	}
 	return m.addLoaded(l)
+}
+
+// hasSizes says whether the segments have the sizes that the manifest tells. A file that
+// is cut does not change its directory.
+func (r *dirLoad) hasSizes(name string, record *manifestRecord) bool {
+	for _, s := range record.segments {
+		if s.size == 0 {
+			continue // there need not be a file
+		}
+		info, err := r.manager.opts.FS.Stat(filepath.Join(r.dir.path, name, segmentName(s.baseOffset, logSuffix)))
+		if err != nil || info.Size() != s.size {
+			r.manager.opts.Logger.Warn("A segment is not as it was left by the clean shutdown, its log is loaded anew",
+				"dir", r.dir.path, "log", name, "baseOffset", s.baseOffset, "size", s.size)
+			return false
+		}
+	}
+	return true
 }
 
 // checkNote drops a note that is of another topic of the same name, or of no use.
@@ -223,11 +249,24 @@ func (r *dirLoad) leaveOut(l *Log, err error) {
 		r.dir.fail("load "+l.partition.String(), err)
 		return
 	}
-	failure := &StorageError{Dir: r.dir.path, Op: "load " + l.partition.String(), Err: err}
+	failure := &brokenLog{StorageError{Dir: r.dir.path, Op: "load " + l.partition.String(), Err: err}, map[*CheckpointFile]int64{}}
+	for file, offsets := range map[*CheckpointFile]map[protocol.TopicPartition]int64{
+		r.dir.recoveryPoints: r.recoveryPoints, r.dir.logStarts: r.logStarts, r.dir.highWatermarks: r.highWatermarks,
+	} {
+		if offset, ok := offsets[l.partition]; ok {
+			failure.offsets[file] = offset
+		}
+	}
 	m.opts.Logger.Error("Partition is offline, its log could not be loaded", "partition", l.partition, "dir", r.dir.path, "err", err)
 	m.mu.Lock()
 	m.broken[l.partition] = failure
 	m.mu.Unlock()
+}
+
+// brokenLog is a log that could not be loaded.
+type brokenLog struct {
+	StorageError
+	offsets map[*CheckpointFile]int64 // what the checkpoints tell of it
 }
 
 func segmentsOrNone(l *Log) *segmentList {

@@ -141,11 +141,9 @@ func (r *segmentRead) run() (found bool, err error) {
 			return false, err
 		}
 	}
-	e, _, err := o.lookupOffset(r.offset)
-	if err != nil {
+	if err := o.walkFrom(scan, r.offset, r.end); err != nil {
 		return false, err
 	}
-	scan.reset(o.file.f, o.path, int64(e.value), r.end)
 	if found, err := scan.find(r.offset); !found || err != nil {
 		return false, err
 	}
@@ -185,6 +183,11 @@ func (r *segmentRead) cut(o *openSegment, scan *batchScanner, first batchHeader)
 		}
 	}
 	pos, nextOffset, ok, err := scan.findEnd(limit)
+	if err != nil && scan.start > first.pos {
+		// The index may be wrong.
+		scan.reset(o.file.f, o.path, first.pos, r.end)
+		pos, nextOffset, ok, err = scan.findEnd(limit)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -202,11 +205,9 @@ func limitPosition(o *openSegment, scan *batchScanner, limit, end int64, slot in
 			return pos, nil
 		}
 	}
-	e, _, err := o.lookupOffset(limit)
-	if err != nil {
+	if err := o.walkFrom(scan, limit, end); err != nil {
 		return 0, err
 	}
-	scan.reset(o.file.f, o.path, int64(e.value), end)
 	found, err := scan.find(limit)
 	if err != nil {
 		return 0, err

@@ -266,17 +266,11 @@ func (l *Log) replaySegment(p *ProducerStateManager, s *segment, from, end int64
 		return err
 	}
 	defer o.file.release()
-	start := int64(0)
-	if from > s.baseOffset {
-		e, _, err := o.lookupOffset(from)
-		if err != nil {
-			return err
-		}
-		start = int64(e.value)
-	}
 	scan := l.manager.longScanners.Get().(*batchScanner)
 	defer l.manager.longScanners.Put(scan)
-	scan.reset(o.file.f, o.path, start, s.size.Load())
+	if err := o.walkFrom(scan, max(from, s.baseOffset), s.size.Load()); err != nil {
+		return err
+	}
 	index := &missingTxnAppender{to: txnAppender{l, s}}
 	var control []byte
 	for {

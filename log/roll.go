@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -72,7 +73,11 @@ func (l *Log) firstTimestampLocked(s *segment) (int64, error) {
 	scan.reset(o.file.f, o.path, 0, s.size.Load())
 	ok, err := scan.scan()
 	if err != nil {
-		return 0, err
+		var corrupt *CorruptBatchError
+		if !errors.As(err, &corrupt) {
+			return 0, err
+		}
+		ok = false // the time of the file's making will do; readers will be told
 	}
 	s.firstTimestamp = noTimestamp
 	if ok {

@@ -114,6 +114,7 @@ type openSegment struct {
 	file    *openFile
 	path    string      // of the .log file when it was opened, for messages
 	used    atomic.Bool // since the cache last looked
+	doubted atomic.Bool // the index was found to be wrong
 
 	// Only of the active segment, and only once something is appended; nil if the index
 	// files hold everything.
@@ -176,6 +177,35 @@ func (o *openSegment) lookup(target int64, byValue bool) (indexEntry, int, error
 		return e, slot, errSegmentGone // it may have been another's index
 	}
 	return e, slot, err
+}
+
+// walkFrom starts a walk that will come to the batch that holds offset: where the offset
+// index says, or, if it is wrong, at the segment's beginning. No batch may be passed over
+// because of a damaged index.
+func (o *openSegment) walkFrom(scan *batchScanner, offset, end int64) error {
+	e, _, err := o.lookupOffset(offset)
+	if err != nil {
+		return err
+	}
+	scan.reset(o.file.f, o.path, int64(e.value), end)
+	if e.value == 0 {
+		return nil
+	}
+	ok, err := scan.scan()
+	if ok && scan.header.baseOffset <= offset {
+		scan.next = scan.header.pos
+		return nil
+	}
+	var corrupt *CorruptBatchError
+	if err != nil && !errors.As(err, &corrupt) {
+		return err
+	}
+	if !o.doubted.Swap(true) {
+		o.log.manager.opts.Logger.Warn("Offset index is wrong and is passed over", "partition", o.log.partition,
+			"file", o.segment.path(o.log.Dir(), indexSuffix), "offset", offset, "entry", e.value)
+	}
+	scan.reset(o.file.f, o.path, 0, end)
+	return nil
 }
 
 // errSegmentGone says that a segment was deleted or replaced. Readers look again.

@@ -167,13 +167,11 @@ func (l *Log) searchSegment(s *segment, timestamp, from int64) (TimestampOffset,
 	if slot >= 0 {
 		offset = max(offset, s.baseOffset+int64(t.value))
 	}
-	e, _, err := o.lookupOffset(offset)
-	if err != nil {
-		return noTimestampOffset, err
-	}
 	scan := l.manager.scanner()
 	defer l.manager.scanners.Put(scan)
-	scan.reset(o.file.f, o.path, int64(e.value), s.size.Load())
+	if err := o.walkFrom(scan, offset, s.size.Load()); err != nil {
+		return noTimestampOffset, err
+	}
 	for {
 		ok, err := scan.scan()
 		if !ok || err != nil {
