@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"fmt"
 	"iter"
 	"log/slog"
 	"strconv"
@@ -26,6 +27,8 @@ type Options struct {
 // says. Lookups may come from any goroutine; Apply is the metadata store's subscriber.
 type Manager struct {
 	opts Options
+
+	starting bool // the first Apply is under way, which alone touches it
 
 	mu     sync.RWMutex // guards the maps, not what they lead to; held for moments only
 	topics map[string]*hostedTopic
@@ -104,6 +107,7 @@ func (m *Manager) All() iter.Seq[*Partition] {
 // Apply brings the partitions in line with the image that a delta leads to. Calls come
 // one at a time. When it returns, what the image promises to clients is served.
 func (m *Manager) Apply(d *metadata.Delta, image *metadata.Image) {
+	m.starting = d.Before.Version() == 0
 	for _, t := range d.TopicsDeleted {
 		m.deleteTopic(t)
 	}
@@ -236,7 +240,27 @@ func (m *Manager) openLog(p *Partition, cfg *log.Config) (*log.Log, error) {
 			return nil, err
 		}
 	}
+	if m.starting {
+		if err := m.missing(p); err != nil {
+			return nil, err
+		}
+	}
 	return m.opts.Logs.Create(p.TopicPartition, p.TopicID, cfg, "")
+}
+
+// missing looks at a partition that the cluster knows since before this broker was started,
+// and that has no log. It may be in a directory that is offline: then an empty log must
+// not take its place.
+func (m *Manager) missing(p *Partition) error {
+	for _, d := range m.opts.Logs.Dirs() {
+		if d.Err != nil {
+			return fmt.Errorf("the log of %v is in no directory in use, it may be in one that is offline: %w", p.TopicPartition, d.Err)
+		}
+	}
+	if m.opts.Logs.Broken()[p.TopicPartition] == nil {
+		m.opts.Logger.Warn("partition has no log here and begins empty", "topic", p.Topic, "partition", p.Partition)
+	}
+	return nil
 }
 
 // drop ends a replica that is no longer assigned to this broker.
