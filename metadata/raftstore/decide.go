@@ -165,6 +165,11 @@ func (s *Store) activate() {
 	}
 	s.leading = true
 	s.controller.Activate(s.Image())
+	s.wg.Go(func() { // nobody needs to wait for the disk
+		if err := s.noteLastIndex(); err != nil {
+			s.opts.Logger.Warn("cannot note the end of the metadata log", "dir", s.opts.Dir, "err", err)
+		}
+	})
 	s.start(nil)
 }
 

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -106,6 +107,9 @@ func (s *Store) openRaft() (err error) {
 			s.meta.Close()
 		}
 	}()
+	if err := s.checkLastIndex(); err != nil {
+		return err
+	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(s.opts.Dir, 2, logger)
 	if err != nil {
 		return err
@@ -144,6 +148,48 @@ func (s *Store) openRaft() (err error) {
 		return s.raft.ReloadConfig(reload)
 	}
 	return nil
+}
+
+// lastIndexKey is where the stable store has an index that the log had reached: at the last
+// start, or the last stop if that was clean.
+var lastIndexKey = []byte("BarnabasLastIndex")
+
+// checkLastIndex refuses a log that has become shorter, because a file of it was lost or
+// damaged: raft-wal takes it for one cut short by a crash, and topics would be forgotten and
+// their partitions set aside. A crash takes no entry that had been written.
+func (s *Store) checkLastIndex() error {
+	b, err := s.log.Get(lastIndexKey)
+	if err != nil || len(b) != 8 || !s.isAlone() {
+		return err
+	}
+	last, err := s.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	if had := binary.BigEndian.Uint64(b); last < had {
+		return fmt.Errorf("the log in %s ends at entry %d, and had %d: a file of it is missing or damaged and must be put back from a copy",
+			filepath.Join(s.opts.Dir, "*.wal"), last, had)
+	}
+	return nil
+}
+
+// noteLastIndex has the next start know how far the log has come.
+func (s *Store) noteLastIndex() error {
+	last, err := s.log.LastIndex()
+	if err != nil || !s.isAlone() {
+		return err
+	}
+	return s.log.Set(lastIndexKey, binary.BigEndian.AppendUint64(nil, last))
+}
+
+// Exists says whether there is a store in dir.
+func Exists(dir string) bool {
+	for _, name := range metaNames {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Size() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Store) raftConfig(logger *raftLogger) *raft.Config {
@@ -233,7 +279,7 @@ func (s *Store) Close() error {
 		// Raft first: what the deciding goroutine waits for then fails.
 		err := s.raft.Shutdown().Error()
 		s.wg.Wait()
-		s.closeErr = errors.Join(err, s.log.Close(), s.meta.Close())
+		s.closeErr = errors.Join(err, s.noteLastIndex(), s.log.Close(), s.meta.Close())
 	})
 	return s.closeErr
 }

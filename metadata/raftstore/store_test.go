@@ -270,3 +270,45 @@ func BenchmarkCreateTopics(b *testing.B) {
 		}
 	})
 }
+
+// Found by tests/torture: raft-wal takes a segment that is missing, or whose beginning is
+// zeroed, for one that a crash kept from being written.
+func TestALogThatHasBecomeShorterIsRefused(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"zeroed": func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt(make([]byte, 4096), 0)
+			return err
+		},
+	} {
+		dir := t.TempDir()
+		s := open(t, testOptions(t, dir))
+		register(t, s)
+		create(t, s, "kept", 1)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		segments, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+		if err != nil || len(segments) != 1 {
+			t.Fatal(segments, err)
+		}
+		if err := damage(segments[0]); err != nil {
+			t.Fatal(err)
+		}
+		s, err = Open(context.Background(), testOptions(t, dir))
+		if err == nil {
+			if s.Image().Topic("kept") == nil {
+				t.Errorf("%s: a store that has forgotten a topic is opened", name)
+			}
+			s.Close()
+		} else if !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

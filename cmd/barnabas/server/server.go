@@ -94,9 +94,14 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	storeDir := filepath.Join(b.MetadataLogDir, raftstore.DirName)
+	if n := s.logs.Count(); n > 0 && initial == nil && !raftstore.Exists(storeDir) {
+		return nil, fmt.Errorf("the data directories hold %d partitions, but there is no metadata store %s: with a new one none of them would be known; "+
+			"put it back, or move the partitions away", n, storeDir)
+	}
 	dir := s.logs.Dirs()[0]
 	s.store, err = raftstore.Open(ctx, raftstore.Options{
-		Dir: filepath.Join(b.MetadataLogDir, raftstore.DirName), NodeID: s.logs.NodeID(),
+		Dir: storeDir, NodeID: s.logs.NodeID(),
 		DirectoryID: dir.ID, ClusterID: s.logs.ClusterID(), Initial: initial,
 		Controller: controller.Options{
 			DefaultPartitions: b.Topics.NumPartitions, DefaultReplicationFactor: b.Topics.DefaultReplicationFactor,
