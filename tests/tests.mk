@@ -38,6 +38,14 @@ crash-short: ## a sample of it
 kafkadisk: ## Apache Kafka's tools and broker over our data directories, and ours over Apache's
 	go run ./tests/kafkadisk $(KAFKADISK_FLAGS)
 
+.PHONY: torture torture-short
+
+torture: ## 1,000 damaged data directories, and what becomes of them
+	go run ./tests/torture $(TORTURE_FLAGS)
+
+torture-short: ## a sample of it
+	go run ./tests/torture -n 150 $(TORTURE_FLAGS)
+
 .PHONY: suites
 
 suites: ## the test suites of other clients against Barnabas; see tests/suites
