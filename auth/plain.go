@@ -25,6 +25,10 @@ type PlainUsers struct {
 	key     [sha256.Size]byte // so that digests of equal passwords differ between processes
 	digests map[string][sha256.Size]byte
 	nobody  [sha256.Size]byte // compared with for users that do not exist; of no password
+
+	hashed map[string]*hashedPassword // of users whose password the table does not hold itself
+	costly *hashedPassword            // of nobody; computed for everybody else if there are such users
+	slots  chan struct{}              // one for each computation at a time
 }
 
 // NewPlainUsers reads the options of a PlainLoginModule: each user_<name> is the password
@@ -42,7 +46,7 @@ func NewPlainUsers(options map[string]string) *PlainUsers {
 }
 
 // Len returns the number of users.
-func (u *PlainUsers) Len() int { return len(u.digests) }
+func (u *PlainUsers) Len() int { return len(u.digests) + len(u.hashed) }
 
 // digest brings passwords of any length to one length, so that the comparison can take one
 // time for all.
@@ -55,11 +59,20 @@ func (u *PlainUsers) digest(password []byte) [sha256.Size]byte {
 
 // VerifyPlain says whether the password is the user's.
 func (u *PlainUsers) VerifyPlain(user string, password []byte) bool {
+	got := u.digest(password)
+	if u.costly != nil {
+		h, isHashed := u.hashed[user]
+		if !isHashed {
+			h = u.costly
+		}
+		if fits := u.verifyHashed(h, got, password); isHashed {
+			return fits
+		}
+	}
 	want, known := u.digests[user]
 	if !known {
 		want = u.nobody
 	}
-	got := u.digest(password)
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && known
 }
 

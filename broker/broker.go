@@ -364,6 +364,7 @@ func (b *Broker) applyBrokerConfig(d *metadata.Delta, image *metadata.Image) {
 	b.connections.configure(b.ctx, next.Broker())
 	b.closeExcess()
 	b.alterTLS()
+	b.alterSASL()
 	if b.opts.OnConfig != nil {
 		b.opts.OnConfig(next)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,40 +16,43 @@ import (
 const kerberosLoginModule = "com.sun.security.auth.module.Krb5LoginModule"
 
 // kerberos makes GSSAPI. The service logs in at its KDC before the listener opens, so that
-// a wrong key table shows at start.
-func (b *Broker) kerberos(listener string, file config.JAASFile) (auth.Mechanism, error) {
-	options, err := b.login(listener, auth.MechanismGSSAPI, kerberosLoginModule, file)
+// a wrong key table shows at start; afterwards the key table is read again when it changes.
+func (b *Broker) kerberos(c *config.Config, listener string, file config.JAASFile) (madeMechanism, error) {
+	options, err := login(c, listener, auth.MechanismGSSAPI, kerberosLoginModule, file)
 	if err != nil {
-		return nil, err
+		return madeMechanism{}, err
 	}
 	path := strings.TrimPrefix(options["keyTab"], "file:")
 	if path == "" || options["principal"] == "" {
-		return nil, errors.New("the Krb5LoginModule of mechanism GSSAPI needs keyTab and principal")
+		return madeMechanism{}, errors.New("the Krb5LoginModule of mechanism GSSAPI needs keyTab and principal")
 	}
 	keytab, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("keyTab: %w", err)
+		return madeMechanism{}, fmt.Errorf("keyTab: %w", err)
 	}
-	conf := cmp.Or(b.config().JVMProperty("java.security.krb5.conf"), "/etc/krb5.conf")
+	conf := cmp.Or(c.JVMProperty("java.security.krb5.conf"), c.Environment("KRB5_CONFIG"), "/etc/krb5.conf")
 	realm, err := kerberos.DefaultRealm(conf)
 	if err != nil {
-		return nil, err
+		return madeMechanism{}, err
 	}
 	principal := options["principal"]
 	if !strings.Contains(principal, "@") {
 		principal += "@" + realm
 	}
-	texts, _ := b.config().ListenerValue(listener, "", "sasl.kerberos.principal.to.local.rules")
+	texts, _ := c.ListenerValue(listener, "", "sasl.kerberos.principal.to.local.rules")
 	rules, err := kerberos.ParseRules(realm, words(texts))
 	if err != nil {
-		return nil, err
+		return madeMechanism{}, err
 	}
 	m, err := kerberos.New(kerberos.Options{Principal: principal, Keytab: keytab, Rules: rules, Replays: b.kerberosReplays})
 	if err != nil {
-		return nil, err
+		return madeMechanism{}, err
 	}
-	if err := m.SelfTest(conf, keytab); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return madeMechanism{
+		Mechanism: m,
+		check:     func(context.Context) error { return m.SelfTest(conf, keytab) },
+		run: func(ctx context.Context) {
+			m.WatchKeytab(ctx, path, tlsWatchInterval, b.logger.With("listener", listener))
+		},
+	}, nil
 }

@@ -5,16 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/auth"
-	"github.com/barnabas-broker/barnabas/auth/bearer"
 	"github.com/barnabas-broker/barnabas/auth/tlsconf"
 	"github.com/barnabas-broker/barnabas/broker/config"
-	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
@@ -34,7 +31,7 @@ type listenerSecurity struct {
 // have is not opened with less.
 func (b *Broker) secure(ctx context.Context, l config.Listener) (s listenerSecurity, err error) {
 	if l.Protocol.TLS() {
-		if s.files, err = tlsconf.NewServer(b.tlsOptions(l)); err != nil {
+		if s.files, err = tlsconf.NewServer(b.tlsOptions(b.config(), l)); err != nil {
 			return s, err
 		}
 		s.tls = s.files.Config()
@@ -55,8 +52,7 @@ func (b *Broker) secure(ctx context.Context, l config.Listener) (s listenerSecur
 }
 
 // tlsOptions reads the ssl.* keys of a listener.
-func (b *Broker) tlsOptions(l config.Listener) tlsconf.Options {
-	c := b.config()
+func (b *Broker) tlsOptions(c *config.Config, l config.Listener) tlsconf.Options {
 	text := func(key string) string {
 		v, _ := c.ListenerValue(l.Name, "", key)
 		return v
@@ -86,7 +82,7 @@ func (b *Broker) alterTLS() {
 		if l.security.files == nil {
 			continue
 		}
-		if err := l.security.files.Alter(b.tlsOptions(l.cfg)); err != nil {
+		if err := l.security.files.Alter(b.tlsOptions(b.config(), l.cfg)); err != nil {
 			b.logger.Error("changed TLS settings are not good; the old ones stay in use", "listener", l.name, "err", err)
 		}
 	}
@@ -114,11 +110,8 @@ func (b *Broker) gateOptions(ctx context.Context, l config.Listener) (*auth.Gate
 		APIVersionsMax: b.apis.lookup(protocol.KeyAPIVersions).max, Now: time.Now}
 	reauth := map[string]time.Duration{}
 	for _, name := range words(enabled) {
-		if class, ok := c.ListenerValue(l.Name, name, "sasl.server.callback.handler.class"); ok && class != "" && !bearerHandlers[class] {
-			return nil, fmt.Errorf("sasl.server.callback.handler.class=%s of mechanism %s is a Java class, which cannot run here", class, name)
-		}
-		m, err := b.mechanism(ctx, l.Name, name, file)
-		if err != nil {
+		m := &liveMechanism{listener: l.Name, name: name}
+		if err := m.open(ctx, b, c, file); err != nil {
 			return nil, err
 		}
 		g.Mechanisms = append(g.Mechanisms, m)
@@ -134,142 +127,4 @@ func (b *Broker) gateOptions(ctx context.Context, l config.Listener) (*auth.Gate
 	}
 	g.MaxReauth = func(mechanism string) time.Duration { return reauth[mechanism] }
 	return g, nil
-}
-
-// readJAASFile reads the file that -Djava.security.auth.login.config in KAFKA_OPTS names.
-func readJAASFile(c *config.Config) (config.JAASFile, error) {
-	path := c.JVMProperty("java.security.auth.login.config")
-	if path == "" {
-		return nil, nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("java.security.auth.login.config: %w", err)
-	}
-	file, err := config.ParseJAASFile(data, func(name string) (string, bool) {
-		v := c.JVMProperty(name)
-		return v, v != ""
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return file, nil
-}
-
-// Login modules, by Apache's names.
-const (
-	plainLoginModule = "org.apache.kafka.common.security.plain.PlainLoginModule"
-	scramLoginModule = "org.apache.kafka.common.security.scram.ScramLoginModule"
-
-	bearerLoginModule = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
-)
-
-// bearerHandlers are the classes of Apache's that check signed access tokens: what
-// OAUTHBEARER does here in any case.
-var bearerHandlers = map[string]bool{
-	"org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler":         true,
-	"org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerValidatorCallbackHandler": true,
-}
-
-// mechanism makes one mechanism of a listener.
-func (b *Broker) mechanism(ctx context.Context, listener, name string, file config.JAASFile) (auth.Mechanism, error) {
-	switch name {
-	case auth.MechanismPlain:
-		options, err := b.login(listener, name, plainLoginModule, file)
-		if err != nil {
-			return nil, err
-		}
-		return auth.NewPlain(auth.NewPlainUsers(options)), nil
-	case auth.MechanismScramSHA256, auth.MechanismScramSHA512:
-		if _, err := b.login(listener, name, scramLoginModule, file); err != nil {
-			return nil, err
-		}
-		hash, number := auth.ScramSHA256, metadata.ScramSHA256
-		if name == auth.MechanismScramSHA512 {
-			hash, number = auth.ScramSHA512, metadata.ScramSHA512
-		}
-		o := auth.ScramOptions{Hash: hash, Credential: func(user string) (auth.ScramCredential, bool) {
-			c := b.store.Image().ScramCredential(user, number)
-			if c == nil {
-				return auth.ScramCredential{}, false
-			}
-			return auth.ScramCredential{Salt: c.Salt, StoredKey: c.StoredKey, ServerKey: c.ServerKey, Iterations: c.Iterations}, true
-		}}
-		if b.tokens.enabled() {
-			o.Token = func(id string) (auth.DelegationTokenLogin, bool) { return b.tokenLogin(id, hash) }
-		}
-		return auth.NewScram(o), nil
-	case auth.MechanismOAuthBearer:
-		return b.bearer(ctx, listener, file)
-	case auth.MechanismGSSAPI:
-		return b.kerberos(listener, file)
-	}
-	return nil, fmt.Errorf("sasl.enabled.mechanisms: this release has no mechanism %s; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER and GSSAPI", name)
-}
-
-// bearer makes OAUTHBEARER. The issuer's keys must be there before the first client is.
-func (b *Broker) bearer(ctx context.Context, listener string, file config.JAASFile) (auth.Mechanism, error) {
-	login, err := b.login(listener, auth.MechanismOAuthBearer, bearerLoginModule, file)
-	if err != nil {
-		return nil, err
-	}
-	transport, err := issuerTransport(login)
-	if err != nil {
-		return nil, err
-	}
-	text := func(key string) string {
-		v, _ := b.config().ListenerValue(listener, auth.MechanismOAuthBearer, "sasl.oauthbearer."+key)
-		return v
-	}
-	number := func(key string, unit time.Duration) time.Duration {
-		n, _ := strconv.ParseInt(text(key), 10, 64) // the configuration has checked it
-		return time.Duration(n) * unit
-	}
-	o := bearer.Options{Issuer: text("expected.issuer"), Audience: words(text("expected.audience")),
-		ScopeClaim: text("scope.claim.name"), SubClaim: text("sub.claim.name")}
-	skew := number("clock.skew.seconds", time.Second)
-	o.ClockSkew = &skew
-	if url := text("jwks.endpoint.url"); url != "" {
-		keys, err := bearer.NewKeySource(bearer.SourceOptions{URL: url, Refresh: number("jwks.endpoint.refresh.ms", time.Millisecond),
-			RetryBackoff:    number("jwks.endpoint.retry.backoff.ms", time.Millisecond),
-			RetryBackoffMax: number("jwks.endpoint.retry.backoff.max.ms", time.Millisecond),
-			Transport:       transport,
-			Logger:          b.logger.With("listener", listener)})
-		if err != nil {
-			return nil, err
-		}
-		if err := keys.Load(ctx); err != nil {
-			return nil, err
-		}
-		o.Keys = keys
-		b.wg.Add(1)
-		go func() {
-			defer b.wg.Done()
-			keys.Run(b.ctx)
-		}()
-	}
-	v, err := bearer.New(o)
-	if err != nil {
-		return nil, err
-	}
-	return auth.NewOAuthBearer(auth.OAuthBearerOptions{Validator: v}), nil
-}
-
-// login returns the options of a mechanism's login module.
-func (b *Broker) login(listener, mechanism, module string, file config.JAASFile) (map[string]string, error) {
-	entries, err := b.config().JAASOf(listener, mechanism, file)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.Module != module {
-			continue
-		}
-		options := map[string]string{}
-		for _, o := range e.Options {
-			options[o.Name] = o.Value
-		}
-		return options, nil
-	}
-	return nil, fmt.Errorf("the JAAS configuration of mechanism %s has no %s", mechanism, module)
 }

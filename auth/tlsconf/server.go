@@ -77,6 +77,15 @@ func (s *Server) Alter(options Options) error {
 	return nil
 }
 
+// Check says what Alter would say, and changes nothing.
+func (s *Server) Check(options Options) error {
+	next, err := options.load()
+	if err != nil {
+		return err
+	}
+	return options.mayReplace(s.current.Load(), next)
+}
+
 func (s *Server) replaceLocked(options Options) (changed bool, err error) {
 	next, err := options.load()
 	if err != nil {

@@ -16,6 +16,11 @@ import (
 type Schema struct {
 	// Current returns the configuration in effect on this broker.
 	Current func() *Config
+	// Security says what is wrong with the TLS and SASL settings of a configuration that
+	// this broker would have; nil if nobody is there to ask.
+	Security func(next *Config) error
+	// Node is the id of this broker.
+	Node int32
 }
 
 var _ metadata.ConfigSchema = (*Schema)(nil)
@@ -94,7 +99,10 @@ func (s *Schema) Validate(r metadata.ConfigResource, values, old map[string]stri
 		case id < 0:
 			return protocol.Errorf(protocol.ErrInvalidRequest, "Invalid negative broker ID.")
 		}
-		return c.ValidateBroker(values, true)
+		if err := c.ValidateBroker(values, true); err != nil {
+			return err
+		}
+		return s.validateSecurity(c, int32(id), values)
 	case metadata.GroupResource:
 		if r.Name == "" {
 			return protocol.Errorf(protocol.ErrInvalidRequest, "Default group resources are not allowed.")
@@ -181,6 +189,20 @@ func (c *Config) ValidateBroker(values map[string]string, perBroker bool) error 
 		next.clusterDefault = trimmed(values)
 	}
 	return c.validateStep(&next)
+}
+
+// validateSecurity has key stores, JAAS texts and the like of this broker looked at before
+// they are stored. Other brokers' files are not here.
+func (s *Schema) validateSecurity(c *Config, id int32, values map[string]string) error {
+	if s.Security == nil || id != s.Node {
+		return nil
+	}
+	next := *c
+	next.perBroker = trimmed(values)
+	if err := s.Security(&next); err != nil {
+		return protocol.Errorf(protocol.ErrInvalidRequest, "Validation of dynamic config update failed: %s", err)
+	}
+	return nil
 }
 
 func trimmed(values map[string]string) map[string]string {

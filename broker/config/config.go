@@ -51,6 +51,7 @@ type Config struct {
 	clusterDefault map[string]string  // dynamic, for all brokers; all valid
 	defaultLogDir  string             // the default of log.dir, which depends on who runs us
 	jvm            map[string]string  // the -D properties of KAFKA_OPTS
+	environ        []string           // name=value of the process
 	broker         *Broker
 	topicParsed    map[string]any // what topic keys are worth by this broker, parsed
 	topicDefault   *log.Config    // the settings of a topic without any of its own
@@ -65,6 +66,12 @@ func (c *Config) Notes() []Note { return c.notes }
 
 // JVMProperty returns a -D property of KAFKA_OPTS, such as java.security.auth.login.config.
 func (c *Config) JVMProperty(name string) string { return c.jvm[name] }
+
+// Environment returns a variable of the process that is no key, such as KRB5_CONFIG.
+func (c *Config) Environment(name string) string {
+	v, _ := lookupEnv(c.environ, name)
+	return v
+}
 
 // Value returns the effective value of a broker key, by its exact name with any listener
 // prefix. ok is false if the value is null or the key unknown and unset. Secrets are

@@ -86,6 +86,7 @@ func Load(o Options) (*Config, error) {
 		static:        make(map[string]Setting),
 		defaultLogDir: o.DefaultDataDir,
 		jvm:           ParseJVMOptions(o.getenv("KAFKA_OPTS")),
+		environ:       o.Environ,
 	}}
 	if err := l.collect(); err != nil {
 		return nil, err

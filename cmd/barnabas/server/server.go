@@ -89,7 +89,12 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 			return b.Config()
 		}
 		return c
-	}}
+	}, Security: func(next *config.Config) error {
+		if b := running.Load(); b != nil {
+			return b.CheckSecurity(next)
+		}
+		return nil
+	}, Node: s.logs.NodeID()}
 	initial, err := importKRaft(b.MetadataLogDir, opts.Logger)
 	if err != nil {
 		return nil, err
