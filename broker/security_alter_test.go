@@ -97,7 +97,9 @@ func TestUnsignedTokensNeedTheirKey(t *testing.T) {
 	if startError(t, options()) == nil || startError(t, options(handler)) == nil {
 		t.Error("the broker started")
 	}
-	token := func(claims string) string { return base64URL([]byte(`{"alg":"none"}`)) + "." + base64URL([]byte(claims)) + "." }
+	token := func(claims string) string {
+		return base64URL([]byte(`{"alg":"none"}`)) + "." + base64URL([]byte(claims)) + "."
+	}
 	for _, class := range []string{"", handler} {
 		more := []string{"barnabas.oauthbearer.unsecured.allowed=true"}
 		if class != "" {
