@@ -258,6 +258,10 @@ func (b *Broker) bearer(c *config.Config, listener, class string, file config.JA
 	if err != nil {
 		return madeMechanism{}, err
 	}
+	transport, err := issuerTransport(options)
+	if err != nil {
+		return madeMechanism{}, err
+	}
 	text := func(key string) string {
 		v, _ := c.ListenerValue(listener, auth.MechanismOAuthBearer, "sasl.oauthbearer."+key)
 		return v
@@ -284,6 +288,7 @@ func (b *Broker) bearer(c *config.Config, listener, class string, file config.JA
 		keys, err := bearer.NewKeySource(bearer.SourceOptions{URL: url, Refresh: number("jwks.endpoint.refresh.ms", time.Millisecond),
 			RetryBackoff:    number("jwks.endpoint.retry.backoff.ms", time.Millisecond),
 			RetryBackoffMax: number("jwks.endpoint.retry.backoff.max.ms", time.Millisecond),
+			Transport:       transport,
 			Logger:          b.logger.With("listener", listener)})
 		if err != nil {
 			return madeMechanism{}, err
