@@ -115,10 +115,11 @@ func (b *Broker) alterSASL() {
 }
 
 // CheckSecurity says what is wrong with the TLS and SASL settings that an alteration would
-// bring; nil if this broker could go by them.
+// bring; nil if this broker could go by them. Settings that stay are not looked at: a file
+// that has gone bad since is no reason to refuse another change.
 func (b *Broker) CheckSecurity(next *config.Config) error {
 	for _, l := range b.listeners {
-		if l.security.files != nil {
+		if l.security.files != nil && tlsSettingsOf(next, l.name) != tlsSettingsOf(b.config(), l.name) {
 			if err := l.security.files.Check(b.tlsOptions(next, l.cfg)); err != nil {
 				return fmt.Errorf("listener %s: %w", l.name, err)
 			}
@@ -163,6 +164,20 @@ func settingsOf(c *config.Config, listener, name string, file config.JAASFile) [
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
+
+// tlsSettingsOf is a digest of a listener's ssl.* keys.
+func tlsSettingsOf(c *config.Config, listener string) [sha256.Size]byte {
+	h := sha256.New()
+	for _, key := range tlsKeys {
+		v, ok := c.ListenerValue(listener, "", key)
+		fmt.Fprintf(h, "%s %q %t\n", key, v, ok)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+var tlsKeys = []string{"ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.key.password", "ssl.keystore.key",
+	"ssl.keystore.certificate.chain", "ssl.truststore.type", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.certificates",
+	"ssl.client.auth", "ssl.protocol", "ssl.enabled.protocols", "ssl.cipher.suites", "ssl.allow.dn.changes", "ssl.allow.san.changes"}
 
 // bearerKeys are the sasl.oauthbearer.* keys that a mechanism is made of.
 var bearerKeys = []string{"jwks.endpoint.url", "jwks.endpoint.refresh.ms", "jwks.endpoint.retry.backoff.ms", "jwks.endpoint.retry.backoff.max.ms",

@@ -32,6 +32,14 @@ func (b *Broker) writeSecurity(w *exposition.Writer, detailed bool) {
 	w.Counter("barnabas_audit_events_lost_total", "Events that a sink of the audit record did not take.")
 	w.Int(lost)
 
+	b.writeExpiries(w)
+	tokens := 0
+	for range b.store.Image().DelegationTokens() {
+		tokens++
+	}
+	w.Gauge("barnabas_delegation_tokens", "Delegation tokens that are there, those that have expired and are not removed yet included.")
+	w.Int(int64(tokens))
+
 	usages := b.quotas.Usages(time.Now())
 	var throttled [quota.Kinds]int64
 	var waited [quota.Kinds]time.Duration
@@ -56,5 +64,22 @@ func (b *Broker) writeSecurity(w *exposition.Writer, detailed bool) {
 			break
 		}
 		w.Float(u.Waited.Seconds(), "quota", u.Kind.String(), "user", u.Entity.User.Name, "client_id", u.Entity.ClientID.Name, "ip", u.Entity.IP.Name)
+	}
+}
+
+// writeExpiries tells when certificates run out, for an alert some weeks before.
+func (b *Broker) writeExpiries(w *exposition.Writer) {
+	w.Gauge("barnabas_tls_certificate_expiry_timestamp_seconds", "When the first certificate of a listener's stores runs out, in seconds since 1970, by what it is for: key, chain or trusted.")
+	for _, l := range b.listeners {
+		if l.security.files == nil {
+			continue
+		}
+		told := map[string]bool{}
+		for _, e := range l.security.files.Expiries() { // the first to run out first
+			if !told[e.Role] {
+				told[e.Role] = true
+				w.Int(e.NotAfter.Unix(), "listener", l.name, "role", e.Role)
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
+	"github.com/barnabas-broker/barnabas/broker/exposition"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -84,6 +85,19 @@ func TestABadKeyStoreIsRefusedWhereItIsSet(t *testing.T) {
 	}
 	if err := creates(t, saslClient(t, b, nil, kgo.DialTLSConfig(f.client(t, "alice"))), "after"); err != nil {
 		t.Error(err)
+	}
+	var w exposition.Writer
+	b.Broker().WriteMetrics(&w, false)
+	for _, role := range []string{"key", "trusted"} {
+		if want := `barnabas_tls_certificate_expiry_timestamp_seconds{listener="SSL",role="` + role + `"} `; !strings.Contains(string(w.Bytes()), want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+
+	// What is no better than it was does not stand in the way of something else.
+	f.write(t, "server.pem", []byte("nonsense"))
+	if code, message := alterBroker(t, alice, "log.cleaner.backoff.ms", "14000"); code != protocol.None {
+		t.Error(code, message)
 	}
 }
 

@@ -48,8 +48,8 @@ func TestApacheRefusesAPrincipalWithoutACLsAsWeDo(t *testing.T) {
 	defer func() { t.Logf("%d requests asked", asked) }()
 	for _, api := range dialApache(t).call(versions).(*kmsg.ApiVersionsResponse).ApiKeys {
 		want := refusals[api.ApiKey]
-		if want == nil {
-			continue
+		if want == nil || api.ApiKey >= protocol.KeyCreateDelegationToken && api.ApiKey <= protocol.KeyDescribeDelegationToken {
+			continue // tokens are for whoever has logged in; delegation_tokens_apache_test.go compares them
 		}
 		row := kmsg.RequestForKey(api.ApiKey)
 		for version := api.MinVersion; version <= min(api.MaxVersion, row.MaxVersion()); version++ {
