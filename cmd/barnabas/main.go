@@ -2,8 +2,9 @@
 //
 //	barnabas                                    start with defaults
 //	barnabas start [server.properties] [--override key=value]...
+//	barnabas doctor [server.properties] [--override key=value]...
 //	barnabas version
-//	barnabas topic|group|config|produce|consume|cluster ...
+//	barnabas topic|group|config|produce|consume|cluster|acl|user|token|cert ...
 package main
 
 import (
@@ -36,6 +37,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command {
 	case "start":
 		return start(args, stdout, stderr)
+	case "doctor":
+		return examine(args, stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, "barnabas", versionString())
 		return 0
@@ -54,6 +57,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 const usage = `Usage:
   barnabas                     start a broker with defaults: data in a default directory, port 9092
   barnabas start [server.properties] [--override key=value]...
+  barnabas doctor [server.properties] [--override key=value]... [--offline] [-o json]
+                               say what would go wrong if a broker started so, and what its clients need
   barnabas version
 `
 
