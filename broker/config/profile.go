@@ -145,6 +145,9 @@ func (c *Config) weakBearer(l *Listener, at string, add func(key, format string,
 		v, _ := c.ListenerValue(l.Name, "OAUTHBEARER", "sasl.oauthbearer."+name)
 		return v
 	}
+	if v, _ := c.ListenerValue(l.Name, "", "barnabas.oauthbearer.unsecured.allowed"); v == "true" {
+		add("barnabas.oauthbearer.unsecured.allowed", "listener %s may take tokens that nobody signed: anybody can be anybody", at)
+	}
 	if url := value("jwks.endpoint.url"); strings.HasPrefix(strings.ToLower(url), "http://") {
 		add("sasl.oauthbearer.jwks.endpoint.url", "listener %s fetches the keys that tokens are checked with without TLS", at)
 	}

@@ -47,6 +47,9 @@ func TestEachWeaknessNamesItsKeyAndStrictRefusesIt(t *testing.T) {
 		{"super.users=User:admin;User:ANONYMOUS", "super.users", "User:ANONYMOUS", ""},
 		{"barnabas.admin.listener=0.0.0.0:9644", "barnabas.admin.listener", "administration port", ""},
 		{"sasl.oauthbearer.jwks.endpoint.url=http://issuer/keys", "sasl.oauthbearer.jwks.endpoint.url", "without TLS", "sasl.enabled.mechanisms=OAUTHBEARER"},
+		{"barnabas.oauthbearer.unsecured.allowed=true", "barnabas.oauthbearer.unsecured.allowed", "nobody signed", "sasl.enabled.mechanisms=OAUTHBEARER"},
+		{"barnabas.sasl.anonymous.enable=true", "barnabas.sasl.anonymous.enable", "not logged in", ""},
+		{"listener.name.sasl_ssl.barnabas.tls.optional.enable=true", "listener.name.sasl_ssl.barnabas.tls.optional.enable", "without TLS", ""},
 	} {
 		overrides := []string{tt.override}
 		if tt.more != "" {

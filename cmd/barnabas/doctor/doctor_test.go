@@ -213,8 +213,10 @@ func TestOfflineAsksNobody(t *testing.T) {
 		return nil, nil
 	}
 	p := newPatient(t)
-	r := Examine(t.Context(), Options{System: s, Offline: true, Load: config.Options{SecureListeners: true, Overrides: append(p.overrides, "sasl.enabled.mechanisms=GSSAPI,PLAIN")}})
-	if !r.find(Skipped, "GSSAPI") || !r.find(OK, "PLAIN") {
+	r := Examine(t.Context(), Options{System: s, Offline: true, Load: config.Options{SecureListeners: true, Overrides: append(p.overrides, "sasl.enabled.mechanisms=OAUTHBEARER,PLAIN",
+		"sasl.oauthbearer.jwks.endpoint.url=https://127.0.0.1:1/keys", "sasl.oauthbearer.expected.issuer=a", "sasl.oauthbearer.expected.audience=b",
+		`listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;`)}})
+	if !r.find(Skipped, "OAUTHBEARER") || !r.find(OK, "PLAIN") {
 		t.Errorf("%+v", r.Checks)
 	}
 }
