@@ -56,7 +56,7 @@ ROBUSTNESS_FLAGS ?=
 robustness: ## clients that stall, flood and vanish by the thousand: memory, and a bystander's latencies
 	go run ./tests/robustness $(ROBUSTNESS_FLAGS)
 
-.PHONY: security security-short
+.PHONY: security security-short security-rotation security-cost
 
 SECURITY_FLAGS ?=
 
@@ -65,3 +65,10 @@ security: ## every mechanism, plaintext and TLS, by real clients, and what must 
 
 security-short: ## a sample of it, for CI
 	go run ./tests/security -short $(SECURITY_FLAGS)
+
+security-rotation: ## certificates, passwords and ACLs changed under load
+	go run ./tests/security -rotate $(SECURITY_FLAGS)
+
+security-cost: ## what ten thousand ACLs and TLS cost the broker's processor; the authorizer's own benchmarks
+	go test -run '^$$' -bench Decision ./acl
+	go run ./tests/security -cost $(SECURITY_FLAGS)

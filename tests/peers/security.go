@@ -91,7 +91,15 @@ func (s *Security) properties(logPath string) ([]string, error) {
 	var out strings.Builder
 	p := s.JavaProperties()
 	for _, key := range slices.Sorted(maps.Keys(p)) {
-		fmt.Fprintf(&out, "%s=%s\n", key, strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(p[key]))
+		fmt.Fprintf(&out, "%s=", key)
+		for _, r := range strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(p[key]) {
+			if r < 0x80 {
+				out.WriteRune(r)
+			} else {
+				fmt.Fprintf(&out, "\\u%04x", r) // Java reads such files as Latin 1
+			}
+		}
+		out.WriteByte('\n')
 	}
 	return s.file(logPath+".security.properties", []byte(out.String()))
 }

@@ -5,6 +5,8 @@
 //	go run ./tests/security -short                   the sample that CI runs
 //	go run ./tests/security -rows PLAIN -clients kcat,java-3
 //	go run ./tests/security -broker apache-3.9.2     the same against Apache Kafka, to prove the suite
+//	go run ./tests/security -rotate                  certificates, passwords and ACLs changed under load
+//	go run ./tests/security -cost                    what ten thousand ACLs and TLS cost, TLS beside Apache Kafka
 //
 // In every cell of the table a client produces, consumes in a group and gets back what it
 // wrote; is refused another principal's topic and group; and does not get in with what is
@@ -15,11 +17,13 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/tests/peers"
 )
@@ -36,6 +40,11 @@ func run() int {
 		short    = flag.Bool("short", false, "only the sample that CI runs")
 		keep     = flag.Bool("keep", false, "keep the directory with the logs")
 		noClient = flag.Bool("wire", false, "no clients: only the refusals on the wire")
+		rotateIt = flag.Bool("rotate", false, "instead: change certificates, passwords and ACLs under load")
+		costs    = flag.Bool("cost", false, "instead: what ACLs and TLS cost the broker's processor")
+		apache   = flag.Bool("apache", true, "with -cost: TLS on Apache Kafka 3.9.2 too")
+		rounds   = flag.Int("rounds", 5, "with -cost: rounds of each load; with -rotate: how often ACLs change each way")
+		measure  = flag.Duration("measure", 4*time.Second, "with -cost: how long a load is")
 	)
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -52,6 +61,15 @@ func run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	if *costs {
+		c := &cost{cache: cache, dir: dir, rounds: *rounds, measure: *measure}
+		if err := c.run(context.Background(), *apache); err != nil {
+			fmt.Fprintln(os.Stderr, err, "\nlogs in", dir)
+			return 1
+		}
+		os.RemoveAll(dir)
+		return 0
+	}
 	table, principals := rows()
 	w, err := openWorld(cache, dir, peers.Kind(*kind), principals)
 	if err != nil {
@@ -60,6 +78,14 @@ func run() int {
 	}
 	defer w.close()
 	fmt.Fprintf(os.Stderr, "%s, logs in %s\n", *kind, dir)
+	if *rotateIt {
+		if err := rotate(w, principals, *rounds, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err, "\nlogs in", dir)
+			return 1
+		}
+		os.RemoveAll(dir)
+		return 0
+	}
 	m := &matrix{world: w, short: *short, wantRow: prefixed(*only, ";"), wantClient: prefixed(*clients, ",")}
 	if !*noClient {
 		m.clients(table)

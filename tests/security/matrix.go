@@ -95,7 +95,11 @@ func (m *matrix) cell(r *row, p *peers.Peer) {
 		m.passed++
 	}
 	m.cells[r.name][p.Name] = text
-	fmt.Fprintf(os.Stderr, "%-28s %-18s %-5s %5.1f s\n", r.name, p.Name, text, time.Since(start).Seconds())
+	fmt.Fprintf(os.Stderr, "%-28s %-18s %-5s %5.1f s", r.name, p.Name, text, time.Since(start).Seconds())
+	if err != nil {
+		fmt.Fprintf(os.Stderr, " %v", err)
+	}
+	fmt.Fprintln(os.Stderr)
 }
 
 const recordCount = 20

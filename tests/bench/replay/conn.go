@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -24,6 +25,22 @@ func Dial(addr string, patience time.Duration) (*Conn, error) {
 		return nil, err
 	}
 	return &Conn{c}, nil
+}
+
+// DialTLS is Dial over TLS, or Dial if there is no configuration.
+func DialTLS(addr string, config *tls.Config, patience time.Duration) (*Conn, error) {
+	c, err := Dial(addr, patience)
+	if err != nil || config == nil {
+		return c, err
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	t := tls.Client(c.Conn, config)
+	if err := t.Handshake(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	t.SetDeadline(time.Time{})
+	return &Conn{t}, nil
 }
 
 // Ask sends a request at the version it holds and reads the answer to it.

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 // FetchLoad describes a load of Fetch requests, one at a time on each connection.
 type FetchLoad struct {
 	Addr        string
+	TLS         *tls.Config // nil is plaintext
 	Topic       string
 	Partitions  int
 	Connections int
@@ -48,7 +50,7 @@ func Fetch(ctx context.Context, load FetchLoad) (Stats, error) {
 }
 
 func fetchOne(ctx context.Context, load FetchLoad, partition int32, stats *Stats) error {
-	conn, err := Dial(load.Addr, 10*time.Second)
+	conn, err := DialTLS(load.Addr, load.TLS, 10*time.Second)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // Load describes a load of Produce requests, each with one batch for one partition.
 type Load struct {
 	Addr        string
+	TLS         *tls.Config // nil is plaintext
 	Topic       string
 	Partitions  int // connection i writes to partition i modulo this
 	Connections int
@@ -94,7 +96,7 @@ func Produce(ctx context.Context, load Load) (Stats, error) {
 
 // openLoadConn connects and sends one request, whose answer is the pattern for all others.
 func openLoadConn(load Load, partition int32, batch []byte) (*loadConn, error) {
-	conn, err := Dial(load.Addr, 10*time.Second)
+	conn, err := DialTLS(load.Addr, load.TLS, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -91,7 +92,12 @@ func (s saramaClient) produce(topic, codec string, records []record, options map
 		}
 		sent = append(sent, m)
 	}
-	return producer.SendMessages(sent)
+	err = producer.SendMessages(sent)
+	var each sarama.ProducerErrors
+	if errors.As(err, &each) && len(each) > 0 { // it only counts them
+		return each[0].Err
+	}
+	return err
 }
 
 func (s saramaClient) line(m *sarama.ConsumerMessage) record {
