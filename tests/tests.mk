@@ -38,7 +38,13 @@ crash-short: ## a sample of it
 kafkadisk: ## Apache Kafka's tools and broker over our data directories, and ours over Apache's
 	go run ./tests/kafkadisk $(KAFKADISK_FLAGS)
 
-.PHONY: torture torture-short
+.PHONY: diskdiff torture torture-short torture-apache
+
+diskdiff: ## the same requests to Apache Kafka and to us, and what they leave on disk compared
+	go run ./tests/diskdiff $(DISKDIFF_FLAGS)
+
+torture-apache: ## damaged directories of Apache Kafka opened by it and by us
+	go run ./tests/torture -apache 60 $(TORTURE_FLAGS)
 
 torture: ## 1,000 damaged data directories, and what becomes of them
 	go run ./tests/torture $(TORTURE_FLAGS)

@@ -1,5 +1,235 @@
 package main
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
-func (r *runner) compareWithApache(count int) error { return errors.New("not yet") }
+	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/peers"
+)
+
+// compareWithApache fills Apache Kafka 3.9.2, damages many partitions of copies of its
+// directories at once, and opens each copy with Apache and with ours, which takes over its
+// metadata. What the two make of a partition is counted as equal, or as ours serving more
+// or less.
+func (r *runner) compareWithApache(count int) error {
+	r.table = table{}
+	scenes, err := r.apacheScenes()
+	if err != nil {
+		return err
+	}
+	random := rand.New(rand.NewSource(r.seed))
+	kinds := slices.DeleteFunc(pairs(r.seed, ""), func(p pair) bool {
+		return !slices.Contains([]string{"active .log", "older .log", ".index", ".timeindex", ".snapshot", "leader-epoch-checkpoint"}, p.file) ||
+			slices.Contains(nameDamages, p.damage) && p.damage != "missing"
+	})
+	next := 0
+	for done, round := 0, 0; done < count; round++ {
+		s := scenes[round%len(scenes)]
+		n, err := r.compareRound(s, round, min(count-done, 12), kinds, &next, random)
+		if err != nil {
+			return err
+		}
+		done += n
+	}
+	fmt.Println("\n| file | damage | as Apache | ours serves more | ours serves less | Apache does not start | other |\n|---|---|---|---|---|---|---|")
+	for _, p := range slices.SortedFunc(maps.Keys(r.table), func(a, b pair) int { return strings.Compare(a.file+a.damage, b.file+b.damage) }) {
+		c := r.table[p]
+		fmt.Printf("| %s | %s | %s | %s | %s | %s | %s |\n", p.file, p.damage, blankZero(c["as Apache"]), blankZero(c["more"]), blankZero(c["less"]),
+			blankZero(c["no start"]), blankZero(c["other"]))
+	}
+	return nil
+}
+
+func apacheConfig(dir string) map[string]string {
+	c := brokerConfig(dir)
+	delete(c, "barnabas.admin.listener")
+	return c
+}
+
+func (r *runner) startApache(dir string) (*peers.Broker, error) {
+	return r.cache.StartBroker(peers.Apache39, peers.BrokerOptions{Dir: dir, Config: apacheConfig(dir)})
+}
+
+// apacheScenes are Apache's directories after kill -9 and after a clean stop.
+func (r *runner) apacheScenes() ([]*scene, error) {
+	work := filepath.Join(r.dir, "apache")
+	b, err := r.startApache(work)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { b.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
+	defer cancel()
+	if err := errors.Join(load(ctx, b.Addr), more(ctx, b.Addr)); err != nil {
+		return nil, err
+	}
+	b.Kill()
+	killed := &scene{name: "killed", dir: filepath.Join(r.dir, "apache-killed")}
+	clean := &scene{name: "clean", dir: filepath.Join(r.dir, "apache-clean"), clean: true}
+	// Tells StartBroker that the directories are formatted.
+	formatted := errors.Join(os.MkdirAll(filepath.Join(work, "data"), 0o755), os.WriteFile(filepath.Join(work, "data", "meta.properties"), nil, 0o644))
+	if err := errors.Join(formatted, copyTree(work, killed.dir, "a", "b", "data"), b.Start(), b.Stop(2*patience),
+		copyTree(work, clean.dir, "a", "b", "data")); err != nil {
+		return nil, err
+	}
+	for _, s := range []*scene{killed, clean} {
+		if s.truth, err = readTruths(s.dir); err != nil {
+			return nil, err
+		}
+		for tp, t := range s.truth {
+			if strings.HasPrefix(tp.Topic, "__") || strings.HasPrefix(tp.Topic, "doomed") || len(t.records) == 0 {
+				delete(s.truth, tp)
+			}
+		}
+		s.before = &view{partitions: map[protocol.TopicPartition]*served{}}
+		for tp, t := range s.truth {
+			s.before.partitions[tp] = &served{end: slices.Max(slices.Collect(maps.Keys(t.records))) + 1}
+		}
+	}
+	return []*scene{clean, killed}, nil
+}
+
+// compareRound damages up to n partitions of one copy, each once.
+func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, random *rand.Rand) (done int, err error) {
+	dir := filepath.Join(r.dir, fmt.Sprintf("round-%d", round))
+	if err := copyTree(s.dir, filepath.Join(dir, "apache")); err != nil {
+		return 0, err
+	}
+	left := *s
+	left.truth = maps.Clone(s.truth)
+	damages := map[protocol.TopicPartition]*damage{}
+	for tries := 0; tries < 20*n && len(damages) < n && len(left.truth) > 1; tries++ {
+		p := kinds[*next%len(kinds)]
+		*next++
+		d, err := inflict(&left, filepath.Join(dir, "apache"), p, random)
+		if errors.Is(err, errNotHere) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		for tp := range d.from {
+			damages[tp] = d
+			delete(left.truth, tp)
+		}
+	}
+	tps := slices.SortedFunc(maps.Keys(damages), func(a, b protocol.TopicPartition) int { return strings.Compare(a.String(), b.String()) })
+	var apache *view
+	for starts := 0; ; starts++ {
+		os.RemoveAll(filepath.Join(dir, "tried"))
+		if err := copyTree(filepath.Join(dir, "apache"), filepath.Join(dir, "tried")); err != nil {
+			return 0, err
+		}
+		b, startErr := r.startApache(filepath.Join(dir, "tried"))
+		if startErr == nil {
+			apache, err = settledView(b.Addr, tps)
+			b.Kill()
+			break
+		}
+		// Whoever it names is taken out, and noted.
+		guilty := false
+		log, _ := os.ReadFile(filepath.Join(dir, "tried", "broker.log"))
+		for _, tp := range tps {
+			if strings.Contains(string(log), "dir="+filepath.Join(dir, "tried", s.truth[tp].dir)) || strings.Contains(string(log), "Error while loading log dir") && strings.Contains(string(log), "/"+tp.String()+"/") {
+				guilty = true
+				fmt.Printf("%s %v, %s %s (%s): Apache does not start\n", s.name, tp, damages[tp].file, damages[tp].damage, damages[tp].note)
+				r.table.add(damages[tp].pair, "no start")
+				done++
+				delete(damages, tp)
+				path := filepath.Join(dir, "apache", s.truth[tp].dir)
+				if err := errors.Join(os.RemoveAll(path), copyTree(filepath.Join(s.dir, s.truth[tp].dir), path)); err != nil {
+					return done, err
+				}
+			}
+		}
+		tps = slices.DeleteFunc(tps, func(tp protocol.TopicPartition) bool { return damages[tp] == nil })
+		if !guilty || starts > 6 {
+			return done, fmt.Errorf("no start of Apache on %s, which names nobody: %w", dir, startErr)
+		}
+	}
+	if err != nil {
+		return done, err
+	}
+	if err := copyTree(filepath.Join(dir, "apache"), filepath.Join(dir, "ours")); err != nil {
+		return done, err
+	}
+	b, err := startBroker(r.cache, filepath.Join(dir, "ours"))
+	if err != nil {
+		return done, err
+	}
+	ours, err := settledView(b.Addr, tps)
+	b.Kill()
+	if err != nil {
+		return done, err
+	}
+	for _, tp := range tps {
+		d, a, o := damages[tp], apache.partitions[tp], ours.partitions[tp]
+		verdict := compareServed(a, o)
+		r.table.add(d.pair, verdict)
+		done++
+		if verdict != "as Apache" {
+			fmt.Printf("%s %v, %s %s (%s): ours %s: %s; Apache %s\n", s.name, tp, d.file, d.damage, d.note, verdict, o, a)
+		}
+	}
+	return done, nil
+}
+
+// settledView waits until all partitions have their leaders.
+func settledView(addr string, tps []protocol.TopicPartition) (*view, error) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		v, err := readView(addr, tps)
+		waiting := false
+		if err == nil {
+			for _, p := range v.partitions {
+				waiting = waiting || p.code == protocol.ErrUnknownTopicOrPartition || p.code == protocol.ErrNotLeaderOrFollower || p.code == protocol.ErrLeaderNotAvailable
+			}
+		}
+		if err == nil && !waiting || time.Now().After(deadline) {
+			return v, err
+		}
+	}
+}
+
+func (p *served) String() string {
+	text := fmt.Sprintf("%d records from %d to %d", len(p.records), p.start, p.end)
+	if p.code != 0 {
+		text = p.code.Error()
+	}
+	if len(p.problems) > 0 {
+		text += fmt.Sprintf(", at %d %.100s", p.problems[0].offset, p.problems[0].what)
+	}
+	return text
+}
+
+// compareServed says how what ours serves relates to what Apache does.
+func compareServed(apache, ours *served) string {
+	more, less := 0, 0
+	for offset, text := range ours.records {
+		if apache.records[offset] != text {
+			more++
+		}
+	}
+	for offset, text := range apache.records {
+		if ours.records[offset] != text {
+			less++
+		}
+	}
+	switch {
+	case more > 0 && less == 0:
+		return "more"
+	case less > 0 && more == 0:
+		return "less"
+	case more > 0 || (apache.code == 0) != (ours.code == 0) || len(apache.problems) > 0 != (len(ours.problems) > 0) || apache.end != ours.end:
+		return "other"
+	}
+	return "as Apache"
+}

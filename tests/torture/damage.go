@@ -195,6 +195,9 @@ func (d *damage) onLog(s *scene, dir string, random *rand.Rand) error {
 			candidates = append(candidates, tp)
 		}
 	}
+	if len(candidates) == 0 {
+		return errNotHere
+	}
 	tp := pick(random, candidates)
 	t := s.truth[tp]
 	i := len(t.segments) - 1

@@ -81,6 +81,15 @@ func (r *runner) run(count, only, apache int, file, scenes string) (err error) {
 		return err
 	}
 	began := time.Now()
+	if apache > 0 {
+		err = r.compareWithApache(apache)
+		fmt.Printf("%d cases in %.0f s\n", r.table.total(), time.Since(began).Seconds())
+		if r.keep || err != nil {
+			fmt.Println("directory", r.dir)
+			return err
+		}
+		return os.RemoveAll(r.dir)
+	}
 	if scenes == "" {
 		scenes = filepath.Join(r.dir, "scenes")
 	}
@@ -91,17 +100,13 @@ func (r *runner) run(count, only, apache int, file, scenes string) (err error) {
 	fmt.Printf("seed %d; prepared %d scenes of %d partitions, %d records in %.0f s\n", r.seed, len(r.scenes),
 		len(r.scenes[0].truth), r.scenes[0].recordCount(), time.Since(began).Seconds())
 	began = time.Now()
-	if apache > 0 {
-		err = r.compareWithApache(apache)
-	} else {
-		r.table = table{}
-		r.runCases(count, only)
-		r.table.print(os.Stdout)
-	}
+	r.table = table{}
+	r.runCases(count, only)
+	r.table.print(os.Stdout)
 	fmt.Printf("%d cases in %.0f s: %d passed, %d failed\n", r.table.total(), time.Since(began).Seconds(), r.table.total()-r.failed, r.failed)
-	if r.keep || r.failed > 0 || err != nil {
+	if r.keep || r.failed > 0 {
 		fmt.Println("directory", r.dir)
-		return err
+		return nil
 	}
 	return os.RemoveAll(r.dir)
 }
