@@ -302,7 +302,7 @@ func (c *caseRun) judgeDamaged(tp protocol.TopicPartition, before, now *served, 
 		c.outcome(outUnreadable)
 	case lost < lastServed:
 		c.outcome(outHole)
-	case lost != never && c.damage.swapped:
+	case lost != never && (c.damage.swapped || c.damage.foreign):
 		c.outcome(outChanged)
 	case lost != never:
 		c.outcome(outTailCut)
@@ -372,7 +372,7 @@ func (c *caseRun) appendSome(addr string, v *view) (*view, error) {
 		if err := client.readPartition(tp, p); err != nil {
 			return nil, err
 		}
-		if _, ok := p.records[offset]; !ok && len(p.problems) == 0 {
+		if _, ok := p.records[offset]; !ok && len(p.problems) == 0 && !(damaged && c.damage.swapped) {
 			return nil, fmt.Errorf("a record appended to %v at offset %d is not served", tp, offset)
 		}
 	}
