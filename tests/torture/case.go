@@ -114,8 +114,8 @@ func (c *caseRun) run() (outcome string, err error) {
 		return "", err
 	}
 	expected, err := c.appendSome(b.Addr, first)
-	if err != nil {
-		return "", err
+	if err != nil || expected == nil {
+		return c.worst, err
 	}
 	if err := b.Stop(patience); err != nil {
 		return "", err
@@ -306,7 +306,8 @@ func (c *caseRun) judgeDamaged(tp protocol.TopicPartition, before, now *served, 
 		c.outcome(outChanged)
 	case lost != never:
 		c.outcome(outTailCut)
-		if !c.loggedFor(tp.String()) {
+		// After a kill nothing may know that there was a file.
+		if !c.loggedFor(tp.String()) && (c.damage.damage != "missing" || c.scene.clean) {
 			return errors.New("its tail was cut, and no line in the log names it")
 		}
 	case now.start != before.start || now.end != before.end:
@@ -340,7 +341,7 @@ func (c *caseRun) loggedFor(name string) bool {
 }
 
 // appendSome appends a record to each damaged partition and to one that is not, and
-// returns what must be served from now on.
+// returns what must be served from now on; nothing if the directory has gone offline.
 func (c *caseRun) appendSome(addr string, v *view) (*view, error) {
 	client, err := dial(addr)
 	if err != nil {
@@ -360,6 +361,10 @@ func (c *caseRun) appendSome(addr string, v *view) (*view, error) {
 		offset, code, err := client.produceOne(tp)
 		if err != nil {
 			return nil, err
+		}
+		if code == protocol.ErrKafkaStorageError && c.damage.offline != "" && c.loggedFor(filepath.Join(c.dir, c.damage.offline)) {
+			c.outcome(outOffline)
+			return nil, nil
 		}
 		if code != 0 {
 			return nil, fmt.Errorf("append to %v: %v", tp, code)
