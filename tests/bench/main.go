@@ -40,7 +40,7 @@ func run() error {
 		warm       = flag.Duration("warm", 25*time.Second, "load before the first measurement of Apache's brokers, whose compiler needs it; the others get a fifth")
 		measure    = flag.Duration("measure", 5*time.Second, "how long each load is measured")
 		partitions = flag.Int("partitions", 10_000, "partitions of the scenario with many")
-		apacheMany = flag.Int("apache-partitions", 0, "the same for Apache's brokers, if it is less")
+		apacheMany = flag.Int("apache-partitions", 0, "the same for Apache's brokers, if it is less: they refuse 10,000 in one request")
 		fill       = flag.Float64("fill", 1, "GB on disk when the broker is killed")
 		only       = flag.String("only", "", "scenarios to run, parted by commas; all by default")
 		dir        = flag.String("dir", "", "where the brokers keep their data; a new folder in the system's place for temporary files by default")

@@ -99,6 +99,8 @@ floor: a toy that reads the frame, checks the CRC, patches the offset, appends t
 brokers' are, and answers; one kind of request, no indexes, no metadata, no metrics. floor-warm overwrites one file per partition
 instead, whose pages are in memory already, which no log can. On a virtual machine a page that is new to it costs far more than
 what is done with it.
+many partitions: created by one request. Apache's controller refuses one for 10,000 (POLICY_VIOLATION: it makes more than 10,000
+metadata records at once), so its brokers may have been asked for fewer; the first line says for how many.
 `
 
 func (f *figure) cell() string {
