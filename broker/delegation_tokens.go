@@ -19,7 +19,7 @@ type delegationTokens struct {
 	checkInterval time.Duration
 	hideHMAC      bool
 
-	mu     sync.Mutex
+	mu     sync.Mutex // a leaf
 	byHMAC map[string]string // ids; may be behind the metadata, so that an id found must be looked up there
 }
 
@@ -51,8 +51,8 @@ func (t *delegationTokens) know(id string) {
 func (t *delegationTokens) forget(id string) {
 	mac := string(t.secrets.HMAC(id))
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.byHMAC, mac)
+	t.mu.Unlock()
 	t.secrets.Forget(id)
 }
 

@@ -70,8 +70,8 @@ func TestJVMOptions(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	c, err := Load(Options{Environ: []string{"KAFKA_OPTS=-Djava.security.auth.login.config=/j"}})
-	if err != nil || c.JVMProperty("java.security.auth.login.config") != "/j" {
+	c, err := Load(Options{Environ: []string{"KAFKA_OPTS=-Djava.security.auth.login.config=/j", "KRB5_CONFIG=/etc/other.conf"}})
+	if err != nil || c.JVMProperty("java.security.auth.login.config") != "/j" || c.Environment("KRB5_CONFIG") != "/etc/other.conf" || c.Environment("KRB5") != "" {
 		t.Errorf("%v", err)
 	}
 }
