@@ -19,7 +19,7 @@ type delegationTokens struct {
 	checkInterval time.Duration
 	hideHMAC      bool
 
-	mu     sync.Mutex // a leaf
+	mu     sync.Mutex        // a leaf
 	byHMAC map[string]string // ids; may be behind the metadata, so that an id found must be looked up there
 }
 
