@@ -78,3 +78,8 @@ security-rotation: ## certificates, passwords and ACLs changed under load
 security-cost: ## what ten thousand ACLs and TLS cost the broker's processor; the authorizer's own benchmarks
 	go test -run '^$$' -bench Decision ./acl
 	go run ./tests/security -cost $(SECURITY_FLAGS)
+
+.PHONY: security-walk
+
+security-walk: ## the walk of docs/security.md with Apache's own tools, as written
+	go run ./tests/security/walk
