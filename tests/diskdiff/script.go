@@ -105,7 +105,7 @@ func newScript(now int64) *script {
 	for i := range 200 {
 		s.add(t, 9, batch(protocol.BatchOptions{LeaderEpoch: -1, Producer: &protocol.Producer{ID: int64(5000 + i%2), BaseSequence: int32(i / 2 * 2)}}, i, 2, now+int64(i), 13))
 	}
-	for _, t := range []string{topic("by-size", "retention.bytes", "45000"), topic("by-time", "retention.ms", fmt.Sprint(hour))} {
+	for _, t := range []string{topic("by-size", "retention.bytes", "30000"), topic("by-time", "retention.ms", fmt.Sprint(hour))} {
 		for i := range 150 {
 			s.add(t, 9, batch(protocol.BatchOptions{LeaderEpoch: -1}, i, 4, now-2*hour+int64(i)*2*hour/150, 60))
 		}

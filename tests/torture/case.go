@@ -377,7 +377,7 @@ func (c *caseRun) appendSome(addr string, v *view) (*view, error) {
 		if err := client.readPartition(tp, p); err != nil {
 			return nil, err
 		}
-		if _, ok := p.records[offset]; !ok && len(p.problems) == 0 && !(damaged && c.damage.swapped) {
+		if _, ok := p.records[offset]; !ok && len(p.problems) == 0 && !(damaged && (c.damage.swapped || c.damage.foreign)) {
 			return nil, fmt.Errorf("a record appended to %v at offset %d is not served", tp, offset)
 		}
 	}
