@@ -147,12 +147,15 @@ func (c *Cache) needPackage(wanted, debianPackage string) error {
 	}
 	defer unlock()
 	fmt.Fprintf(c.Log, "installing %s\n", debianPackage)
-	if err := run("", "apt-get", "install", "-y", "--no-install-recommends", debianPackage); err != nil {
+	install := func() error { // without questions, such as which realm this machine is of
+		return run("", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", debianPackage)
+	}
+	if err := install(); err != nil {
 		// A fresh machine has no package lists yet.
 		if err := run("", "apt-get", "update"); err != nil {
 			return err
 		}
-		return run("", "apt-get", "install", "-y", "--no-install-recommends", debianPackage)
+		return install()
 	}
 	return nil
 }
