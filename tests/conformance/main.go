@@ -26,6 +26,7 @@ type options struct {
 	workers int
 	verbose bool
 	docs    string
+	secured bool
 	generated
 }
 
@@ -37,6 +38,7 @@ func main() {
 	flag.Uint64Var(&opts.seed, "seed", 1, "seed of the generated requests")
 	flag.IntVar(&opts.count, "generate", 0, "generated exchanges for each API and version")
 	flag.StringVar(&opts.docs, "docs", "", "file to write the results to, as docs/conformance.md")
+	flag.BoolVar(&opts.secured, "secured", false, "play the scripts about principals and ACLs, against brokers with an authorizer")
 	flag.BoolVar(&opts.verbose, "v", false, "print the transcripts")
 	flag.Func("running", "kind=host:port of a broker that runs already, with the same settings; may be given several times", func(s string) error {
 		kind, addr, ok := strings.Cut(s, "=")
@@ -71,6 +73,13 @@ func settings() map[string]string {
 	}
 }
 
+func (o *options) settings() map[string]string {
+	if o.secured {
+		return securedSettings()
+	}
+	return settings()
+}
+
 func run(opts options) error {
 	cache, err := peers.OpenCache(os.Stderr)
 	if err != nil {
@@ -78,6 +87,9 @@ func run(opts options) error {
 	}
 	label := "c" + strconv.FormatInt(time.Now().UnixMilli()%(36*36*36*36*36*36)+36*36*36*36*36, 36)
 	playings := allPlayings(append(slices.Clone(scripts), opts.generated.scripts()...), opts.filter)
+	if opts.secured {
+		playings = allPlayings(securedScripts(), opts.filter)
+	}
 	fmt.Printf("seed %d, %d scripts in all versions\n", opts.seed, len(playings))
 	seen := map[peers.Kind]*transcripts{}
 	for _, kind := range append(opts.peers, peers.Barnabas) {
@@ -107,7 +119,7 @@ func (t *transcripts) exchanges() (n int) {
 }
 
 func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, playings []playing) (*transcripts, error) {
-	addr := opts.running[kind]
+	addr, saslAddr, _ := strings.Cut(opts.running[kind], ",")
 	if addr == "" {
 		dir, err := os.MkdirTemp("", "conformance-")
 		if err != nil {
@@ -115,7 +127,16 @@ func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, pl
 		}
 		defer os.RemoveAll(dir)
 		jvm := []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"}
-		b, err := cache.StartBroker(kind, peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: settings(), JVM: jvm})
+		options := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: opts.settings(), JVM: jvm}
+		if opts.secured {
+			ports, err := peers.FreePorts(1)
+			if err != nil {
+				return nil, err
+			}
+			options.SASLPort = ports[0]
+			saslAddr = fmt.Sprintf("127.0.0.1:%d", ports[0])
+		}
+		b, err := cache.StartBroker(kind, options)
 		if err != nil {
 			return nil, err
 		}
@@ -126,6 +147,7 @@ func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, pl
 	if err != nil {
 		return nil, err
 	}
+	target.saslAddr = saslAddr
 	got := &transcripts{target: target, events: map[string][]event{}, errs: map[string]error{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -15,9 +15,11 @@ import (
 
 // target is one running broker that is asked.
 type target struct {
-	kind   peers.Kind
-	addr   string
-	ranges map[int16][2]int16 // versions that it says it serves
+	kind peers.Kind
+	addr string
+	// saslAddr is the listener where one logs in, of a secured run.
+	saslAddr string
+	ranges   map[int16][2]int16 // versions that it says it serves
 }
 
 // newTarget asks a broker what it serves.
