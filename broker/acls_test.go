@@ -66,7 +66,7 @@ func TestACLsAreCreatedDescribedAndDeletedAsKafkaDoes(t *testing.T) {
 	add(protocol.ErrInvalidRequest, creation(topic, "x", literal, "User:bob", read, 1))
 	created := w.call(create).(*kmsg.CreateACLsResponse)
 	for i, r := range created.Results {
-		if protocol.ErrorCode(r.ErrorCode) != wants[i] || (r.ErrorCode != 0) != (r.ErrorMessage != nil) {
+		if protocol.ErrorCode(r.ErrorCode) != wants[i] || r.ErrorMessage == nil || (r.ErrorCode != 0) != (*r.ErrorMessage != "") {
 			t.Errorf("creation %+v: %v %v, want %v", create.Creations[i], r.ErrorCode, r.ErrorMessage, wants[i])
 		}
 	}

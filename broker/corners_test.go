@@ -225,3 +225,41 @@ func TestUnregisterBrokerKeepsTheOneThatIsAsked(t *testing.T) {
 		}
 	}
 }
+
+// What a refusal looks like, beside its code, as tests/conformance -secured found it.
+func TestRefusalsHaveApachesForm(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	newTopic(t, b, "hidden")
+	w := dial(t, b)
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.SetVersion(3)
+	find.CoordinatorKey = "g"
+	if resp := w.call(find).(*kmsg.FindCoordinatorResponse); resp.ErrorMessage == nil || *resp.ErrorMessage != "Group authorization failed." {
+		t.Errorf("FindCoordinator: %+v", resp)
+	}
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.SetVersion(7)
+	join.Group = "g"
+	if resp := w.call(join).(*kmsg.JoinGroupResponse); resp.Protocol != nil {
+		t.Errorf("JoinGroup: %+v", resp)
+	}
+	list := kmsg.NewPtrListPartitionReassignmentsRequest()
+	lt := kmsg.NewListPartitionReassignmentsRequestTopic()
+	lt.Topic, lt.Partitions = "hidden", []int32{0}
+	list.Topics = append(list.Topics, lt)
+	if resp := w.call(list).(*kmsg.ListPartitionReassignmentsResponse); resp.ErrorCode != int16(protocol.ErrClusterAuthorizationFailed) || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		t.Errorf("ListPartitionReassignments: %+v", resp)
+	}
+	if _, err := b.Broker().Store().CreateACLs(t.Context(), []metadata.ACL{{ResourceType: 2, ResourceName: "hidden", PatternType: 3,
+		Principal: "User:ANONYMOUS", Host: "*", Operation: 8, Permission: 3}}); err != nil {
+		t.Fatal(err)
+	}
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.SetVersion(6)
+	dt := kmsg.NewDeleteTopicsRequestTopic()
+	dt.Topic = kmsg.StringPtr("hidden")
+	del.Topics = append(del.Topics, dt)
+	if resp := w.call(del).(*kmsg.DeleteTopicsResponse); resp.Topics[0].ErrorCode != int16(protocol.ErrTopicAuthorizationFailed) || resp.Topics[0].TopicID != [16]byte{} {
+		t.Errorf("DeleteTopics: %+v", resp)
+	}
+}

@@ -41,6 +41,7 @@ func (b *Broker) handleDescribeACLs(r *request) {
 		r.hangUp("a filter of ACLs with a number that means unknown")
 		return
 	}
+	resp.ErrorMessage = new(string) // as Apache says that all is well
 	// The order of Matching brings the ACLs of one pattern together.
 	for _, a := range b.acls.Snapshot().Matching(&f) {
 		last := len(resp.Resources) - 1
@@ -107,6 +108,9 @@ func (b *Broker) replyCreateACLs(r *request, errs []error) {
 	for _, err := range errs {
 		out := kmsg.NewCreateACLsResponseResult()
 		out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
+		if err == nil {
+			out.ErrorMessage = new(string)
+		}
 		if err != nil && out.ErrorMessage == nil {
 			out.ErrorMessage = defaultMessage(codeOf(err))
 		}

@@ -293,6 +293,16 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 	if !b.authorize(r, acl.Alter, acl.Cluster()) {
 		resp.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
 		resp.ErrorMessage = defaultMessage(protocol.ErrClusterAuthorizationFailed)
+		for _, t := range req.Topics {
+			topic := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+			topic.Topic = t.Topic
+			for _, p := range t.Partitions {
+				out := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+				out.Partition, out.ErrorCode, out.ErrorMessage = p.Partition, resp.ErrorCode, resp.ErrorMessage
+				topic.Partitions = append(topic.Partitions, out)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
 		r.reply(resp)
 		return
 	}
@@ -352,6 +362,16 @@ func (b *Broker) handleListPartitionReassignments(r *request) {
 	if !b.authorize(r, acl.Describe, acl.Cluster()) {
 		resp.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
 		resp.ErrorMessage = defaultMessage(protocol.ErrClusterAuthorizationFailed)
+		for _, t := range req.Topics { // what was asked, and nothing of it
+			topic := kmsg.NewListPartitionReassignmentsResponseTopic()
+			topic.Topic = t.Topic
+			for _, n := range t.Partitions {
+				out := kmsg.NewListPartitionReassignmentsResponseTopicPartition()
+				out.Partition = n
+				topic.Partitions = append(topic.Partitions, out)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
 		r.reply(resp)
 		return
 	}

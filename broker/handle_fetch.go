@@ -577,9 +577,11 @@ func (f *fetch) answer() {
 		}
 		bytes += f.answerPartition(i)
 	}
-	for i := range f.results {
-		if refused && f.results[i].refused {
-			f.answerPartition(i)
+	for _, unknownID := range []bool{true, false} { // first what has no name, then the others
+		for i := range f.results {
+			if refused && f.results[i].refused && (f.results[i].out.ErrorCode == protocol.ErrUnknownTopicID) == unknownID {
+				f.answerPartition(i)
+			}
 		}
 	}
 	if f.session != nil {

@@ -61,7 +61,9 @@ func (b *Broker) handleJoinGroup(r *request) {
 		resp := kmsg.NewPtrJoinGroupResponse()
 		resp.ErrorCode, resp.MemberID = int16(protocol.ErrGroupAuthorizationFailed), req.MemberID
 		resp.Generation = -1
-		resp.Protocol = new(string)
+		if r.version < 7 { // before it could be null
+			resp.Protocol = new(string)
+		}
 		r.reply(resp)
 		return
 	}
@@ -246,11 +248,11 @@ func (b *Broker) findCoordinator(r *request, kind int8, key string) kmsg.FindCoo
 	switch kind {
 	case coordinatorOfGroup:
 		if !b.authorize(r, acl.Describe, acl.Group(key)) {
-			return fail(protocol.ErrGroupAuthorizationFailed, "")
+			return fail(protocol.ErrGroupAuthorizationFailed, *defaultMessage(protocol.ErrGroupAuthorizationFailed))
 		}
 	case coordinatorOfTransaction:
 		if !b.authorize(r, acl.Describe, acl.TransactionalID(key)) {
-			return fail(protocol.ErrTransactionalIDAuthorizationFailed, "")
+			return fail(protocol.ErrTransactionalIDAuthorizationFailed, *defaultMessage(protocol.ErrTransactionalIDAuthorizationFailed))
 		}
 		return fail(protocol.ErrCoordinatorNotAvailable, "This broker has no transaction coordinator.")
 	case coordinatorOfShare:
@@ -261,7 +263,7 @@ func (b *Broker) findCoordinator(r *request, kind int8, key string) kmsg.FindCoo
 			return fail(protocol.ErrInvalidRequest, *defaultMessage(protocol.ErrInvalidRequest))
 		}
 		if !b.authorize(r, acl.ClusterAction, acl.Cluster()) {
-			return fail(protocol.ErrClusterAuthorizationFailed, "")
+			return fail(protocol.ErrClusterAuthorizationFailed, *defaultMessage(protocol.ErrClusterAuthorizationFailed))
 		}
 		return fail(protocol.ErrCoordinatorNotAvailable, "")
 	default:

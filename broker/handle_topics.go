@@ -156,7 +156,7 @@ func (b *Broker) handleDeleteTopics(r *request) {
 			case image.Topic(name) == nil:
 				refs = append(refs, metadata.TopicRef{Name: name})
 			case !all && !b.authorize(r, acl.Delete, acl.Topic(name)):
-				add(t.Topic, image.Topic(name).ID, protocol.ErrTopicAuthorizationFailed)
+				add(t.Topic, protocol.UUID{}, protocol.ErrTopicAuthorizationFailed)
 			default:
 				if err := r.mutate(strictDeleteTopics, len(image.Topic(name).Partitions)); err != nil {
 					add(t.Topic, image.Topic(name).ID, err)

@@ -78,7 +78,7 @@ func (r *SASLAuthenticateRequest) Decode(version int16, body []byte) error {
 // SASLAuthenticateResponse, key 36, v0-v2.
 type SASLAuthenticateResponse struct {
 	ErrorCode         ErrorCode
-	ErrorMessage      string // "" is sent as null
+	ErrorMessage      string // never null: Kafka sends "" with a success
 	AuthBytes         []byte // never null: nil is sent as empty
 	SessionLifetimeMs int64  // v1+, 0 for no limit
 }
@@ -97,7 +97,7 @@ func (r *SASLAuthenticateResponse) AppendFrame(dst []byte, version int16, correl
 func (r *SASLAuthenticateResponse) AppendTo(dst []byte, version int16) []byte {
 	flexible := version >= 2
 	dst = binary.BigEndian.AppendUint16(dst, uint16(r.ErrorCode))
-	dst = AppendStringOrNull(dst, flexible, r.ErrorMessage)
+	dst = AppendString(dst, flexible, r.ErrorMessage)
 	dst = AppendBytesLength(dst, flexible, len(r.AuthBytes))
 	dst = append(dst, r.AuthBytes...)
 	if version >= 1 {

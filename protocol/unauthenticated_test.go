@@ -121,7 +121,7 @@ func TestSASLMessagesAreWhatKmsgWrites(t *testing.T) {
 			}
 			resp := random[protocol.SASLAuthenticateResponse](r)
 			k := kmsg.SASLAuthenticateResponse{
-				Version: version, ErrorCode: int16(resp.ErrorCode), ErrorMessage: orNull(resp.ErrorMessage),
+				Version: version, ErrorCode: int16(resp.ErrorCode), ErrorMessage: &resp.ErrorMessage,
 				SASLAuthBytes: resp.AuthBytes, SessionLifetimeMillis: resp.SessionLifetimeMs,
 			}
 			want := k.AppendTo(protocol.AppendResponseHeader(nil, protocol.KeySASLAuthenticate, version, 7))

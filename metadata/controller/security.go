@@ -109,6 +109,9 @@ const (
 	patternLiteral  = 3
 	patternPrefixed = 4
 
+	lastACLResource  = 7  // users
+	lastACLOperation = 15 // two-phase commit
+
 	permissionDeny  = 2
 	permissionAllow = 3
 )
@@ -167,10 +170,10 @@ func (c *Controller) DeleteACLs(m *metadata.Image, filters []metadata.ACLFilter)
 	removed := map[protocol.UUID]bool{}
 	for i, f := range filters {
 		switch {
-		case f.ResourceType == 0 || f.PatternType == 0:
+		case f.ResourceType <= 0 || f.ResourceType > lastACLResource || f.PatternType <= 0 || f.PatternType > patternPrefixed:
 			results[i].Err = protocol.Errorf(protocol.ErrInvalidRequest, "Unknown patternFilter.")
 			continue
-		case f.Operation == 0 || f.Permission == 0:
+		case f.Operation <= 0 || f.Operation > lastACLOperation || f.Permission <= 0 || f.Permission > permissionAllow:
 			results[i].Err = protocol.Errorf(protocol.ErrInvalidRequest, "Unknown entryFilter.")
 			continue
 		}

@@ -55,6 +55,7 @@ func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcript
 		}
 		b.WriteString(" |\n")
 	}
+	appendAPIVersions(&b, opts, seen)
 	b.WriteString("\n## What differs, and why\n\nTimes counts single fields.\n\n| times | difference |\n|---|---|\n")
 	whys := slices.SortedFunc(maps.Keys(explained), func(a, b string) int { return cmp.Compare(a, b) })
 	for _, why := range whys {

@@ -116,6 +116,9 @@ var hashOrdered = map[place]string{
 	{16, "Groups"}:            "GroupId",
 	{35, "Partitions"}:        "PartitionIndex",
 	{35, "Topics"}:            "Name",
+	{29, "Resources"}:         "*",
+	{29, "Acls"}:              "*",
+	{31, "MatchingAcls"}:      "*",
 	{37, "Results"}:           "Name",
 	{50, "Results"}:           "User",
 	{50, "CredentialInfos"}:   "Mechanism",
@@ -127,6 +130,9 @@ var hashOrdered = map[place]string{
 
 func sortText(v any, field string) string {
 	s, _ := v.(*wire.Struct)
+	if field == "*" { // the whole of it
+		return wire.Text(v)
+	}
 	if n, ok := s.Get(field).(int64); ok {
 		return fmt.Sprintf("%012d", n)
 	}

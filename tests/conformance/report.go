@@ -58,6 +58,10 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) 
 			}
 		}
 	}
+	for _, text := range unexplainedVersions(opts, seen) {
+		fmt.Println(text)
+		unexplained++
+	}
 	groups.print()
 	if opts.docs != "" {
 		if err := writeDocs(opts, playings, seen, explainedCount); err != nil {

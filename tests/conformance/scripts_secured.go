@@ -143,6 +143,9 @@ func sweepRequest(key, version int16, name string, id [16]byte) kmsg.Request {
 func sweep(key int16, needs []need) func(t *T) {
 	return func(t *T) {
 		name, missing := t.name("n"), t.name("m")
+		if key == 22 {
+			t.producerID() // so that the broker has some to give
+		}
 		user := t.user()
 		ask := func(c *Conn, phase string, check bool) {
 			id := t.ensure(name)
