@@ -11,6 +11,8 @@ CRASH_FLAGS ?=
 conformance: ## every answer beside Apache Kafka's, field by field; writes docs/conformance.md
 	go run ./tests/conformance -generate 250 -docs docs/conformance.md $(CONFORMANCE_FLAGS)
 
+conformance-secured: ## every API as principals with and without ACLs, beside Apache Kafka's
+	go run ./tests/conformance -secured $(CONFORMANCE_FLAGS)
 conformance-short: ## the scripts by hand beside Apache Kafka 3.9.2 alone
 	go run ./tests/conformance -peers apache-3.9.2 $(CONFORMANCE_FLAGS)
 

@@ -7,6 +7,10 @@
 // Scripts are written by hand (scripts_*.go) or generated from the schema of the requests
 // (generate.go); each runs once for every version of the API that it is about. Every script
 // has names of its own, so that scripts do not see each other and may run at the same time.
+// With -secured the brokers have an authorizer and users, and other scripts are played:
+// every API in every version as a principal without ACLs, with one ACL after the other,
+// with a deny over it, and as a super user (scripts_secured.go).
+//
 // Of an answer only ids, times around now, hosts, ports and directories are made equal
 // before comparing (normalise.go), and the order of lists that Apache takes out of hash
 // maps. Differences that are meant stand in explained.go with their reasons; any other
