@@ -66,7 +66,7 @@ func TestSecureScripts(t *testing.T) {
 			}
 			trust := write("ca.pem", string(ca.Certificate()))
 			write("carol.pem", string(client.Joined()))
-			options := []string{"num.partitions=1", "super.users=User:admin",
+			options := []string{"num.partitions=1", "super.users=User:admin", "delegation.token.secret.key=a key of the test",
 				"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 				"listeners=PLAINTEXT://127.0.0.1:0,SSL://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0,SASL_SSL://127.0.0.1:0",
 				"ssl.keystore.type=PEM", "ssl.keystore.location=" + write("broker.pem", string(server.Joined())),

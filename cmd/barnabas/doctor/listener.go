@@ -115,8 +115,8 @@ func (x *examination) advertisement(ctx context.Context, l config.Listener, runn
 		}
 		x.add("listener", status, do, "listener %s tells clients %s, and the name cannot be resolved here: %v", l.Name, told, err)
 		return
-	case len(addresses) > 0 && addresses[0].IsLoopback() && host != "localhost" && !isLoopback(l.Host):
-		x.add("listener", Warning, "Other machines may resolve it to another address; /etc/hosts is the usual reason.", "listener %s tells clients %s, which is %v here", l.Name, told, addresses[0])
+	case len(addresses) > 0 && addresses[0].Unmap().IsLoopback() && host != "localhost" && !isLoopback(l.Host):
+		x.add("listener", Warning, "Other machines may resolve it to another address; /etc/hosts is the usual reason.", "listener %s tells clients %s, which is %v here", l.Name, told, addresses[0].Unmap())
 		return
 	}
 	if running {
