@@ -120,7 +120,8 @@ func rows() ([]*row, []*principal) {
 			cannot: map[string]string{"kafkajs": noKerberos, "librdkafka": "the wheel is built without GSSAPI"}}, kerberos(realm), kerberos(otherRealm))
 		bearer := func(path string, token func(i *issuer) string) func(*world, string) (peers.Security, error) {
 			return func(w *world, client string) (peers.Security, error) {
-				return peers.Security{Mechanism: "OAUTHBEARER", User: "oauth-user", Password: w.issuer.secret,
+				// The authority is the issuer's too.
+				return peers.Security{Mechanism: "OAUTHBEARER", CA: w.keys.path("ca.pem"), User: "oauth-user", Password: w.issuer.secret,
 					Token: token(w.issuer), TokenURL: w.issuer.url + path}, nil
 			}
 		}
