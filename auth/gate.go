@@ -36,9 +36,9 @@ type GateOptions struct {
 	// APIVersionsMax is the highest version of ApiVersions that is served. A higher one is
 	// answered with UNSUPPORTED_VERSION and does not count.
 	APIVersionsMax int16
-	// Anonymous, if set, serves requests before authentication under this principal.
-	// Kafka has no such thing.
-	Anonymous *Principal
+	// Anonymous serves requests before authentication; under which principal is the
+	// caller's to say. Kafka has no such thing.
+	Anonymous bool
 	// ChangePrincipal, if set, lets a connection authenticate at any time, by any enabled
 	// mechanism and as anybody to whom it does not object. nil keeps to KIP-368: only a
 	// session that expires, with the same mechanism and the same principal.
@@ -109,8 +109,20 @@ func NewGate(options *GateOptions, peer Peer) *Gate {
 func (g *Gate) Identity() *Identity { return g.identity }
 
 // Open says whether frames are requests: the connection is authenticated and is not
-// re-authenticating. As long as it is not, deadlines for authentication run.
+// re-authenticating.
 func (g *Gate) Open() bool { return g.state == gateOpen }
+
+// Serves says whether the next frame may be a request of anybody's: the gate is open, or
+// serves before authentication. As long as it does not, deadlines for authentication run.
+func (g *Gate) Serves() bool {
+	switch g.state {
+	case gateOpen:
+		return true
+	case expectToken, expectWrongToken, gateClosed:
+		return false
+	}
+	return g.options.Anonymous
+}
 
 // ExpiresAt returns when the session runs out; false for never.
 func (g *Gate) ExpiresAt() (time.Time, bool) { return g.expiresAt, g.expires }
@@ -128,7 +140,7 @@ func (g *Gate) MaxFrameBytes() int {
 			return g.options.maxReceive(rawTokenMaxBytes)
 		}
 	}
-	if g.options.Anonymous != nil && g.state != expectWrongToken && g.state != gateClosed {
+	if g.Serves() {
 		return 0
 	}
 	return g.options.maxReceive(handshakeMaxBytes)
@@ -199,7 +211,7 @@ func (g *Gate) first(frame []byte) Verdict {
 	switch {
 	case h.Key == protocol.KeySASLHandshake:
 		return g.handshake(h, frame)
-	case g.options.Anonymous != nil:
+	case g.options.Anonymous:
 		return Verdict{Do: Serve}
 	case h.Key == protocol.KeyAPIVersions:
 		return g.apiVersions(h, frame)
@@ -391,11 +403,11 @@ func (g *Gate) failed(h protocol.RequestHeader, err error) Verdict {
 	return v
 }
 
-// illegalState refuses a request that came where a SaslAuthenticate had to. Apache parses
-// it to answer in its own form; the Gate parses nothing of a stranger's, and writes the
-// answer only of the two APIs that are in its hands anyway.
+// illegalState refuses a request that came where a SaslAuthenticate had to. It is answered
+// in its own form; the Gate writes the answer only of the two APIs that are in its hands
+// anyway, and leaves those of others to its caller.
 func (g *Gate) illegalState(h protocol.RequestHeader) Verdict {
-	v := g.close(CloseDelayed, fmt.Errorf("request with key %d during authentication", h.Key))
+	v := g.close(CloseDelayed, &Failure{Message: "Unexpected Kafka request of type " + apacheName(h.Key) + " during SASL authentication."})
 	switch {
 	case h.Key == protocol.KeySASLHandshake && (h.Version == 0 || h.Version == 1):
 		resp := protocol.SASLHandshakeResponse{ErrorCode: protocol.ErrIllegalSASLState}
@@ -410,9 +422,25 @@ func (g *Gate) illegalState(h protocol.RequestHeader) Verdict {
 	return v
 }
 
+// apacheName is an API's name as Apache's messages have it, LIST_OFFSETS for ListOffsets.
+func apacheName(key int16) string {
+	var out []byte
+	for i, c := range []byte(protocol.APIName(key)) {
+		if i > 0 && c >= 'A' && c <= 'Z' {
+			out = append(out, '_')
+		}
+		out = append(out, c&^0x20)
+	}
+	return string(out)
+}
+
 func (g *Gate) close(how Action, err error) Verdict {
+	v := Verdict{Do: how, Err: err}
+	if g.mechanism != nil {
+		v.Mechanism = g.mechanism.Name()
+	}
 	g.state, g.exchange = gateClosed, nil
-	return Verdict{Do: how, Err: err}
+	return v
 }
 
 // appendSized returns a bare frame: the size of the token, and the token.

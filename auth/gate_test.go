@@ -338,8 +338,7 @@ func TestChangeOfPrincipalWhereItIsAllowed(t *testing.T) {
 
 func TestAnonymousWhereItIsAllowed(t *testing.T) {
 	o := testOptions(newClock())
-	nobody := User("nobody")
-	o.Anonymous = &nobody
+	o.Anonymous = true
 	g := NewGate(o, Peer{})
 	actions, v := script(g, metadataFrame(), versionsFrame(3), versionsFrame(3), handshakeFrame(1, "PLAIN"), tokenFrame(1, aliceToken), metadataFrame())
 	if actions != "SSSrrS" || g.Identity().Principal != User("alice") {

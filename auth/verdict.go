@@ -44,6 +44,8 @@ type Verdict struct {
 	// the refused API's answer may send in it (Header is then set); else None.
 	Code   protocol.ErrorCode
 	Header protocol.RequestHeader
+	// Mechanism is, on a verdict that closes, the mechanism whose exchange was under way.
+	Mechanism string
 	// Err says why the connection is closed, for log, audit and metrics. Never sent.
 	Err error
 }

@@ -62,6 +62,7 @@ type Broker struct {
 	listeners   []*listener
 	limits      limits
 	connections *connectionLimits
+	unproved    *unproved
 	admitted    *admission
 	timers      *timers
 	sessions    *fetchSessions
@@ -134,7 +135,8 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	network := opts.Config.Broker().Network
 	b.limits.requestMaxBytes = int(network.SocketRequestMaxBytes)
-	b.authTimeout.Store(int64(authTimeout))
+	b.authTimeout.Store(int64(network.AuthTimeout))
+	b.unproved = newUnproved(network.AuthConcurrency, func() *config.Network { return &b.config().Broker().Network })
 	b.admitted = newAdmission(requestMemory(network))
 	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
 	b.producers = newProducerIDs(b)

@@ -42,6 +42,7 @@ type session struct {
 	host      netip.Addr // the peer's address
 	listener  *listener
 	tokenID   string // of the delegation token that proved the principal; else ""
+	proved    bool   // by SASL or a certificate; not by an address or by nothing
 }
 
 // conn is one client connection.
@@ -51,14 +52,21 @@ type conn struct {
 	// Constant after newConn.
 	b        *Broker
 	listener *listener
-	net      net.Conn
-	raw      syscall.RawConn // nil where the transport is not a bare TCP socket
+	tcp      *net.TCPConn
 	peer     netip.AddrPort
 	id       uint64
 
-	gate      *auth.Gate // of a SASL listener; used by the reading goroutine alone
-	authTimer timer
-	unproved  atomic.Bool // authTimer counts
+	// The transport: tcp, or TLS over it. Changed once, with mu held, before the first byte is
+	// read or written.
+	net net.Conn
+	raw syscall.RawConn // nil where the transport is not a bare TCP socket
+
+	gate      *auth.Gate   // of a SASL listener; used by the reading goroutine alone
+	authTimer timer        // of the authentication, then of the end after its failure
+	unproved  atomic.Bool  // authTimer counts
+	lingers   atomic.Bool  // the connection ends in peace, see linger
+	waiting   waitingProof // guarded by Broker.unproved.mu
+	charged   int          // of the bytes that unproved counts, those in buf
 
 	session    atomic.Pointer[session]
 	usage      quota.Client // what it uses of its quotas
@@ -109,14 +117,19 @@ func newConn(b *Broker, l *listener, nc net.Conn, id uint64) *conn {
 		c.peer = netip.AddrPortFrom(c.peer.Addr().Unmap(), c.peer.Port())
 	}
 	if tcp, ok := nc.(*net.TCPConn); ok {
+		c.tcp = tcp
 		c.raw, _ = tcp.SyscallConn()
 	}
 	c.readFn = c.tryRead
 	c.send.init(c)
-	c.session.Store(&session{principal: auth.Anonymous, host: c.peer.Addr(), listener: l})
+	stranger, _ := l.security.stranger(c.address())
+	c.session.Store(&session{principal: stranger, host: c.peer.Addr(), listener: l})
 	c.touch()
 	return c
 }
+
+// address is the peer's, without a zone.
+func (c *conn) address() netip.Addr { return c.peer.Addr().WithZone("") }
 
 func (c *conn) touch() { c.lastActive.Store(c.b.coarseNow.Load()) }
 
@@ -139,8 +152,10 @@ func (c *conn) serve() {
 			c.logger().Debug("connection ended", "err", err)
 		}
 	}
-	c.close()
-	c.stopAuthTimer()
+	if !errors.Is(err, errParked) {
+		c.close()
+		c.stopAuthTimer()
+	}
 	c.b.telemetry.forget(c.id)
 	c.releaseBuffers()
 }
@@ -226,8 +241,7 @@ func (c *conn) fill() error {
 // false means wait until the socket is readable and come again.
 func (c *conn) tryRead(fd uintptr) bool {
 	if c.buf == nil {
-		c.slab = getSlab()
-		c.buf = *c.slab
+		c.leaseBuffer()
 		c.start, c.end = 0, copy(c.buf, c.stub)
 		c.stub = c.stub[:0]
 	}
@@ -269,8 +283,7 @@ func (c *conn) fillPlain() error {
 		if n == 0 {
 			return err
 		}
-		c.slab = getSlab()
-		c.buf = *c.slab
+		c.leaseBuffer()
 		c.start, c.end = 0, copy(c.buf, c.stub[:n])
 		return nil
 	}
@@ -304,6 +317,9 @@ func (c *conn) nextFrame() ([]byte, error) {
 		c.proven = max(c.proven, 4+size)
 		return frame, nil
 	}
+	if c.shut() {
+		return nil, c.makeLittleRoom(4 + size)
+	}
 	c.makeRoom(4 + size)
 	return nil, nil
 }
@@ -316,6 +332,42 @@ func (c *conn) hasFrame() bool {
 	}
 	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
 	return size >= 0 && have-4 >= size
+}
+
+// shut says whether what arrives is of a client that has yet to prove who it is. It gets
+// no slab, but as much memory as it has sent bytes.
+func (c *conn) shut() bool { return c.gate != nil && !c.gate.Serves() }
+
+// leaseBuffer gets the connection a buffer to read into.
+func (c *conn) leaseBuffer() {
+	if c.shut() {
+		c.buf = make([]byte, maxStub)
+		return
+	}
+	c.slab = getSlab()
+	c.buf = *c.slab
+}
+
+// makeLittleRoom is makeRoom for a client that has yet to prove who it is.
+func (c *conn) makeLittleRoom(size int) error {
+	have := c.end - c.start
+	if c.buf == nil || c.start+size <= len(c.buf) || c.end < len(c.buf) {
+		return nil
+	}
+	if c.start > 0 && have+min(size-have, maxStub/2) <= len(c.buf) {
+		copy(c.buf, c.buf[c.start:c.end])
+		c.start, c.end = 0, have
+		return nil
+	}
+	room := min(size, max(2*have, maxStub))
+	if !c.b.unproved.takeMemory(room) {
+		return badFrame("clients that have not proved who they are hold all of barnabas.max.unauthenticated.bytes")
+	}
+	bigger := make([]byte, room)
+	copy(bigger, c.buf[c.start:c.end])
+	c.releaseBuffers()
+	c.buf, c.start, c.end, c.charged = bigger, 0, have, room
+	return nil
 }
 
 // requestSize says whether a request may be of the size.
@@ -375,6 +427,10 @@ func (c *conn) releaseBuffers() {
 		c.slab = nil
 	} else if c.buf != nil {
 		putBuffer(c.buf)
+	}
+	if c.charged > 0 {
+		c.b.unproved.giveMemory(c.charged)
+		c.charged = 0
 	}
 	c.buf = nil
 }
@@ -573,6 +629,10 @@ func (c *conn) writeLoop() error {
 		c.mu.Unlock()
 		c.touch()
 		if err == nil && hangUp {
+			if c.lingers.Load() {
+				c.linger()
+				return net.ErrClosed
+			}
 			err = net.ErrClosed
 		}
 		if err != nil {
@@ -602,9 +662,10 @@ func (c *conn) close() {
 	}
 	c.out.release()
 	c.room.Broadcast()
+	nc := c.net
 	c.mu.Unlock()
 
-	c.net.Close()
+	nc.Close()
 	for _, f := range told {
 		f()
 	}

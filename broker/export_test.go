@@ -37,3 +37,9 @@ func (b *Broker) ServeConn(nc net.Conn) {
 	c := newConn(b, b.listeners[0], nc, 0)
 	c.serve()
 }
+
+// FailedAuthentications is how many have failed, for tests.
+func (b *Broker) FailedAuthentications() int64 { return b.metrics.unauthenticated.Load() }
+
+// StrangersBytes is the memory held for clients that have not proved who they are.
+func (b *Broker) StrangersBytes() int64 { return b.unproved.memory.Load() }

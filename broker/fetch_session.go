@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
@@ -31,6 +32,7 @@ type fetchKey struct {
 // partitions and while an answer is made, not while a request waits.
 type fetchSession struct {
 	id      int32
+	owner   auth.Principal // nobody else may go on with it
 	usesIDs bool
 	replica bool
 
@@ -64,19 +66,24 @@ func newFetchSessions(slots int) *fetchSessions {
 	return &fetchSessions{slots: slots, byID: map[int32]*fetchSession{}}
 }
 
-func (s *fetchSessions) get(id int32) *fetchSession {
+// get returns the session, nil if there is none or it is somebody else's. Kafka lets
+// anybody go on with it who knows its number.
+func (s *fetchSessions) get(id int32, who auth.Principal) *fetchSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session := s.byID[id]
-	if session != nil {
-		session.lastUsed = time.Now()
+	if session == nil || session.owner != who {
+		return nil
 	}
+	session.lastUsed = time.Now()
 	return session
 }
 
-func (s *fetchSessions) remove(id int32) {
+func (s *fetchSessions) remove(id int32, who auth.Principal) {
 	s.mu.Lock()
-	delete(s.byID, id)
+	if session := s.byID[id]; session != nil && session.owner == who {
+		delete(s.byID, id)
+	}
 	s.mu.Unlock()
 }
 
@@ -92,7 +99,7 @@ func (s *fetchSessions) count() (sessions, partitions int, evicted int64) {
 
 // create makes a session for the partitions of a full fetch, or returns nil when there is
 // no room: the client is then served without one.
-func (s *fetchSessions) create(partitions []fetchPartition, usesIDs, replica bool) *fetchSession {
+func (s *fetchSessions) create(partitions []fetchPartition, owner auth.Principal, usesIDs, replica bool) *fetchSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -100,6 +107,7 @@ func (s *fetchSessions) create(partitions []fetchPartition, usesIDs, replica boo
 		return nil
 	}
 	session := &fetchSession{
+		owner:   owner,
 		usesIDs: usesIDs, replica: replica, epoch: 1, lastUsed: now, created: now, size: len(partitions),
 		partitions: make(map[fetchKey]*list.Element, len(partitions)),
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/broker/audit"
-	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,15 +22,7 @@ const noTimestamp = -1
 // mayUseTokens says whether the request comes over a connection on which secrets may
 // travel, from somebody known who is not there by a token himself.
 func mayUseTokens(r *request) bool {
-	switch l := r.session.listener.cfg.Protocol; {
-	case r.session.tokenID != "":
-		return false
-	case l == config.Plaintext:
-		return false
-	case l == config.SSL:
-		return r.session.principal != auth.Anonymous
-	}
-	return true
+	return r.session.tokenID == "" && r.session.proved
 }
 
 // parsePrincipal is the inverse of Principal.String.

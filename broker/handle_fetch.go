@@ -88,7 +88,7 @@ func (b *Broker) handleFetch(r *request) {
 	if f.req.IsolationLevel < 0 || f.req.IsolationLevel > 1 {
 		if f.anyFound() {
 			if f.session != nil && f.full {
-				f.b.sessions.remove(f.session.id)
+				f.b.sessions.remove(f.session.id, f.r.session.principal)
 			}
 			f.partitions, f.resp.SessionID = f.partitions[:0], f.req.SessionID
 			f.refuse(protocol.ErrUnknownServerError)
@@ -151,15 +151,15 @@ func (f *fetch) openSession() protocol.ErrorCode {
 	id, epoch := f.req.SessionID, f.req.SessionEpoch
 	if epoch == finalSessionEpoch || epoch == initialSessionEpoch {
 		if id != 0 {
-			f.b.sessions.remove(id)
+			f.b.sessions.remove(id, f.r.session.principal)
 		}
 		f.takePartitions(usesIDs)
 		if epoch == initialSessionEpoch && f.r.version >= 7 {
-			f.session = f.b.sessions.create(f.partitions, usesIDs, f.replica)
+			f.session = f.b.sessions.create(f.partitions, f.r.session.principal, usesIDs, f.replica)
 		}
 		return protocol.None
 	}
-	session := f.b.sessions.get(id)
+	session := f.b.sessions.get(id, f.r.session.principal)
 	if session == nil {
 		return protocol.ErrFetchSessionIDNotFound
 	}
@@ -189,7 +189,7 @@ func (f *fetch) openSession() protocol.ErrorCode {
 	session.epoch = nextEpoch(session.epoch)
 	if len(session.partitions) == 0 {
 		// The end of the session: what the request names itself is served without one.
-		f.b.sessions.remove(id)
+		f.b.sessions.remove(id, f.r.session.principal)
 		return protocol.None
 	}
 	f.partitions = f.partitions[:0]

@@ -3,7 +3,6 @@ package broker
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -98,6 +97,12 @@ func (l *listener) accept() {
 				l.b.metrics.refused.Add(1)
 				continue
 			}
+			if l.security.asks() && !l.b.unproved.admit(l.b.ctx, l, peerAddr(nc)) {
+				l.b.connections.gone(l.name, peerAddr(nc))
+				l.b.metrics.refused.Add(1)
+				nc.Close()
+				continue
+			}
 			l.b.serve(l, nc)
 			if evict {
 				l.b.closeExcess()
@@ -115,9 +120,6 @@ func (b *Broker) serve(l *listener, nc net.Conn) {
 			tcp.SetWriteBuffer(network.SocketSendBufferBytes)
 		}
 	}
-	if l.security.tls != nil {
-		nc = tls.Server(nc, l.security.tls) // the handshake is the connection's own work
-	}
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
@@ -130,6 +132,9 @@ func (b *Broker) serve(l *listener, nc net.Conn) {
 	b.conns[c] = struct{}{}
 	b.wg.Add(1)
 	b.mu.Unlock()
+	if l.security.asks() {
+		b.unproved.enter(c)
+	}
 	b.metrics.connections.Add(1)
 	go func() {
 		defer b.wg.Done()
@@ -152,7 +157,8 @@ func (b *Broker) forget(c *conn) {
 	delete(b.conns, c)
 	b.mu.Unlock()
 	if known {
-		b.connections.gone(c.listener.name, peerAddr(c.net))
+		b.unproved.leave(c)
+		b.connections.gone(c.listener.name, c.address())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -25,11 +26,34 @@ type listenerSecurity struct {
 	files  *tlsconf.Server   // of a TLS listener
 	tls    *tls.Config
 	mapper *tlsconf.Mapper // of certificates, where there is no SASL
+
+	tlsOptional bool           // clients may come without TLS
+	anonymous   auth.Principal // who clients are that prove nothing
+	addresses   addressMap     // and who they are by their address
+}
+
+// asks says whether clients have something to prove, or to shake hands for.
+func (s *listenerSecurity) asks() bool { return s.tls != nil || s.gate != nil }
+
+// changes says whether a connection may come to be another principal's than it was.
+func (s *listenerSecurity) changes() bool {
+	return s.gate != nil && (s.gate.Anonymous || s.gate.ChangePrincipal != nil)
+}
+
+// stranger is who a client is that proves nothing, and whether its address says so.
+func (s *listenerSecurity) stranger(ip netip.Addr) (p auth.Principal, mapped bool) {
+	if p, ok := s.addresses.find(ip); ok {
+		return p, true
+	}
+	return s.anonymous, false
 }
 
 // secure makes what a listener's protocol asks for. A listener that asks for what we do not
 // have is not opened with less.
 func (b *Broker) secure(ctx context.Context, l config.Listener) (s listenerSecurity, err error) {
+	if err := b.readStrangers(&s, l); err != nil {
+		return s, err
+	}
 	if l.Protocol.TLS() {
 		if s.files, err = tlsconf.NewServer(b.tlsOptions(b.config(), l)); err != nil {
 			return s, err
@@ -126,5 +150,11 @@ func (b *Broker) gateOptions(ctx context.Context, l config.Listener) (*auth.Gate
 		return nil, errors.New("sasl.enabled.mechanisms is empty")
 	}
 	g.MaxReauth = func(mechanism string) time.Duration { return reauth[mechanism] }
+	g.Anonymous = b.listenerSwitch(l, "barnabas.sasl.anonymous.enable")
+	if b.listenerSwitch(l, "barnabas.su.enable") {
+		if g.ChangePrincipal, err = principalChanges(c.Broker().Authorization.SuperUsers); err != nil {
+			return nil, err
+		}
+	}
 	return g, nil
 }

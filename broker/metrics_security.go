@@ -20,6 +20,14 @@ func (b *Broker) writeSecurity(w *exposition.Writer, detailed bool) {
 	w.Int(b.metrics.unauthenticated.Load())
 	w.Counter("barnabas_broker_sessions_expired_total", "Connections closed because their session had run out.")
 	w.Int(b.metrics.expired.Load())
+	w.Gauge("barnabas_broker_unauthenticated_connections", "Connections of listeners with TLS or SASL that have not proved who they are.")
+	w.Int(int64(b.unproved.count()))
+	w.Gauge("barnabas_broker_unauthenticated_bytes", "Memory held for what such connections have sent.")
+	w.Int(b.unproved.memory.Load())
+	w.Counter("barnabas_broker_unauthenticated_refused_total", "Connections closed as they came, because their address has too many such.")
+	w.Int(b.unproved.refused.Load())
+	w.Counter("barnabas_broker_unauthenticated_shed_total", "Such connections closed to make room for others.")
+	w.Int(b.unproved.shed.Load())
 	acls := 0
 	if b.acls != nil {
 		acls = b.acls.Snapshot().Len()

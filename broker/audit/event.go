@@ -32,6 +32,7 @@ type Event struct {
 
 	// Who, and on which connection.
 	Principal  string `json:"principal,omitempty"`
+	Previous   string `json:"previous,omitempty"` // principal of the connection until then
 	Peer       string `json:"peer,omitempty"`
 	Listener   string `json:"listener,omitempty"`
 	Connection uint64 `json:"connection,omitempty"`

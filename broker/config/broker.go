@@ -75,6 +75,11 @@ type Network struct {
 	ConnectionFailedAuthDelay       time.Duration  // connection.failed.authentication.delay.ms
 	RequestTimeout                  time.Duration  // request.timeout.ms, of requests to other brokers
 	SaslServerMaxReceiveSize        int32          // sasl.server.max.receive.size
+	AuthTimeout                     time.Duration  // barnabas.authentication.timeout.ms
+	AuthConcurrency                 int            // barnabas.authentication.concurrency; 0: half of the processors
+	MaxUnauthenticated              int            // barnabas.max.unauthenticated.connections, of a listener; dynamic
+	MaxUnauthenticatedPerIP         int            // barnabas.max.unauthenticated.connections.per.ip; dynamic
+	MaxUnauthenticatedBytes         int64          // barnabas.max.unauthenticated.bytes; dynamic
 	MaxIncrementalFetchSessions     int            // max.incremental.fetch.session.cache.slots
 	FetchMaxBytes                   int32          // fetch.max.bytes
 	MaxRequestPartitionSizeLimit    int32          // max.request.partition.size.limit
