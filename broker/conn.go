@@ -92,6 +92,8 @@ type conn struct {
 	run             *produceRun // requests that are begun and not appended, or nil
 	target          target
 
+	doomed atomic.Bool // nothing more is begun: a request closes the connection
+
 	send sender // used by whoever has set writing
 
 	mu       sync.Mutex
@@ -182,8 +184,7 @@ func (c *conn) readLoop() error {
 			}
 			frame, err := c.nextFrame()
 			if err != nil {
-				c.flush()
-				return err
+				return c.refuseFrame(err)
 			}
 			if frame == nil {
 				break
@@ -204,12 +205,52 @@ func (c *conn) readLoop() error {
 				}
 			}
 			if err := c.b.begin(c, frame); err != nil {
-				c.flush()
-				return err
+				return c.refuseFrame(err)
+			}
+			if c.doomed.Load() {
+				return c.discard()
 			}
 			c.dropLargeBuffer()
 		}
 		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// refuseFrame ends the connection because of bytes that are no request. What was asked
+// before them is answered first, as by a broker that takes one request after the other.
+func (c *conn) refuseFrame(err error) error {
+	var bad *badFrameError
+	c.appendRun()
+	c.mu.Lock()
+	earlier := c.inFlight > 0
+	c.mu.Unlock()
+	if !errors.As(err, &bad) || !earlier || c.gate != nil {
+		c.flush()
+		return err
+	}
+	c.b.metrics.badFrames.Add(1)
+	c.logger().Warn("closing the connection", "reason", bad.reason)
+	r := requests.Get().(*request)
+	r.conn, r.session, r.received, r.uncounted = c, c.session.Load(), time.Now(), true
+	if err := c.enqueue(r); err != nil {
+		return err
+	}
+	c.hangUpAfter(r)
+	return c.discard()
+}
+
+// discard waits for the end of a connection that is about to be closed. Nothing that
+// stands behind the request that closes it is begun.
+func (c *conn) discard() error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.dropLargeBuffer()
+	for {
+		c.start, c.end = 0, 0
+		if err := c.fill(); err != nil {
 			return err
 		}
 	}
@@ -516,6 +557,7 @@ func (c *conn) completeAll(answered []*request) {
 
 // hangUpAfter closes the connection once the answers before r are sent.
 func (c *conn) hangUpAfter(r *request) {
+	c.doomed.Store(true)
 	c.mu.Lock()
 	if c.hangUp == nil {
 		c.hangUp = r
@@ -543,7 +585,9 @@ func (c *conn) drainLocked() {
 				c.out.hangUp = true
 			}
 		}
-		finished.add(&c.b.metrics, r, now)
+		if !r.uncounted {
+			finished.add(&c.b.metrics, r, now)
+		}
 		r.reset()
 		requests.Put(r)
 	}

@@ -42,6 +42,8 @@ type request struct {
 	// lock held; it runs at most once. Guarded by conn.mu.
 	onClose func()
 
+	uncounted bool // stands in the queue for bytes that are no request
+
 	next     *request // in the connection's queue; guarded by conn.mu
 	done     bool     // answered; guarded by conn.mu
 	admitted int64    // bytes of memory this request holds
