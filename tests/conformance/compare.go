@@ -16,6 +16,7 @@ type difference struct {
 	Script string
 	Event  int
 	Label  string
+	Asked  string
 	Key    int16
 	Path   string
 	Theirs string
@@ -23,6 +24,9 @@ type difference struct {
 }
 
 func (d difference) String() string {
+	if d.Asked != "" {
+		d.Label += "\n    asked: " + d.Asked
+	}
 	return fmt.Sprintf("%s, event %d, %s\n    %s\n      %-12s %s\n      barnabas     %s", d.Script, d.Event, d.Label, d.Path, d.Peer, d.Theirs, d.Ours)
 }
 
@@ -40,7 +44,7 @@ func compare(peer peers.Kind, script string, theirs, ours []event) []difference 
 			return append(all, d)
 		}
 		a, b := theirs[i], ours[i]
-		d.Label, d.Key = a.Label, a.Key
+		d.Label, d.Asked, d.Key = a.Label, a.Asked, a.Key
 		if a.Label != b.Label {
 			d.Theirs, d.Ours = a.Label, b.Label
 			return append(all, d)

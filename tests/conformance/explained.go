@@ -3,6 +3,7 @@ package main
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/barnabas-broker/barnabas/tests/peers"
 )
@@ -33,8 +34,18 @@ func explain(d difference) string {
 }
 
 func matches(pattern, s string) bool {
-	return pattern == "" || regexp.MustCompile("^(?:"+pattern+")$").MatchString(s)
+	if pattern == "" {
+		return true
+	}
+	expression, ok := compiled.Load(pattern)
+	if !ok {
+		expression, _ = compiled.LoadOrStore(pattern, regexp.MustCompile("^(?:"+pattern+")$"))
+	}
+	return expression.(*regexp.Regexp).MatchString(s)
 }
+
+// compiled are the expressions of explanations, by their text.
+var compiled sync.Map
 
 var explanations = []explanation{
 	{script: "produce: null records", theirs: "silent",

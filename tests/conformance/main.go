@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,6 +28,8 @@ type options struct {
 	verbose bool
 	docs    string
 	secured bool
+	shrink  int
+	golden  string
 	generated
 }
 
@@ -39,6 +42,8 @@ func main() {
 	flag.IntVar(&opts.count, "generate", 0, "generated exchanges for each API and version")
 	flag.StringVar(&opts.docs, "docs", "", "file to write the results to, as docs/conformance.md")
 	flag.BoolVar(&opts.secured, "secured", false, "play the scripts about principals and ACLs, against brokers with an authorizer")
+	flag.IntVar(&opts.shrink, "shrink", 10, "differences of generated requests to make small, each of its sort once")
+	flag.StringVar(&opts.golden, "golden", filepath.Join("tests", "conformance", "testdata", "golden"), "directory for what is made small")
 	flag.BoolVar(&opts.verbose, "v", false, "print the transcripts")
 	flag.Func("running", "kind=host:port of a broker that runs already, with the same settings; may be given several times", func(s string) error {
 		kind, addr, ok := strings.Cut(s, "=")
@@ -85,23 +90,108 @@ func run(opts options) error {
 	if err != nil {
 		return err
 	}
-	label := "c" + strconv.FormatInt(time.Now().UnixMilli()%(36*36*36*36*36*36)+36*36*36*36*36, 36)
 	playings := allPlayings(append(slices.Clone(scripts), opts.generated.scripts()...), opts.filter)
 	if opts.secured {
 		playings = allPlayings(securedScripts(), opts.filter)
 	}
 	fmt.Printf("seed %d, %d scripts in all versions\n", opts.seed, len(playings))
-	seen := map[peers.Kind]*transcripts{}
-	for _, kind := range append(opts.peers, peers.Barnabas) {
-		start := time.Now()
-		got, err := playAll(cache, opts, kind, label, playings)
-		if err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
-		seen[kind] = got
-		fmt.Printf("%s: %d scripts, %d exchanges, %v\n", kind, len(got.events), got.exchanges(), time.Since(start).Round(time.Millisecond))
+	targets, stop, err := startAll(cache, opts)
+	defer stop()
+	if err != nil {
+		return err
 	}
-	return report(opts, playings, seen)
+	seen := map[peers.Kind]*transcripts{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, target := range targets {
+		wg.Go(func() {
+			start := time.Now()
+			got := playAll(opts, target, playings)
+			mu.Lock()
+			defer mu.Unlock()
+			seen[target.kind] = got
+			fmt.Printf("%s: %d scripts, %d exchanges, %v\n", target.kind, len(got.events), got.exchanges(), time.Since(start).Round(time.Millisecond))
+		})
+	}
+	wg.Wait()
+	shrink := &shrinker{kinds: opts.peers, targets: targets, label: opts.label(), number: len(playings), dir: opts.golden, sent: opts.generated.sent}
+	return report(opts, playings, seen, shrink)
+}
+
+// label begins all names of a run. The same seed makes the same names: the order in which
+// Apache shows what it keeps in hash maps depends on them. Brokers that ran before have
+// names of earlier runs already.
+func (o *options) label() string {
+	n := o.seed
+	if len(o.running) > 0 {
+		n = uint64(time.Now().UnixMilli())
+	}
+	const digits = 36 * 36 * 36 * 36 * 36 * 36
+	return "c" + strconv.FormatUint(n%digits+digits, 36) // 8 characters, as standInPrefix has
+}
+
+// startAll starts the brokers of a run, side by side.
+func startAll(cache *peers.Cache, opts options) (targets []*target, stop func(), err error) {
+	kinds := append(slices.Clone(opts.peers), peers.Barnabas)
+	targets = make([]*target, len(kinds))
+	stops, errs := make([]func(), len(kinds)), make([]error, len(kinds))
+	var wg sync.WaitGroup
+	for i, kind := range kinds {
+		wg.Go(func() { targets[i], stops[i], errs[i] = start(cache, opts, kind) })
+	}
+	wg.Wait()
+	stop = func() {
+		for _, s := range stops {
+			if s != nil {
+				s()
+			}
+		}
+	}
+	return targets, stop, errors.Join(errs...)
+}
+
+func start(cache *peers.Cache, opts options, kind peers.Kind) (*target, func(), error) {
+	if addr, saslAddr, _ := strings.Cut(opts.running[kind], ","); addr != "" {
+		t, err := newTarget(kind, addr)
+		if err == nil {
+			t.saslAddr = saslAddr
+		}
+		return t, nil, err
+	}
+	dir, err := os.MkdirTemp("", "conformance-")
+	if err != nil {
+		return nil, nil, err
+	}
+	jvm := []string{"-Xms256m", "-Xmx768m", "-XX:+UseSerialGC"}
+	options, saslAddr := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: opts.settings(), JVM: jvm}, ""
+	if opts.secured {
+		ports, err := peers.FreePorts(1)
+		if err != nil {
+			return nil, nil, err
+		}
+		options.SASLPort = ports[0]
+		saslAddr = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	}
+	b, err := cache.StartBroker(kind, options)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	stop := func() {
+		b.Close()
+		os.RemoveAll(dir)
+	}
+	t, err := newTarget(kind, b.Addr)
+	if err == nil {
+		t.saslAddr = saslAddr
+		if !opts.secured {
+			err = t.warmUp()
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", kind, err)
+	}
+	return t, stop, err
 }
 
 // transcripts is what all scripts saw of one broker.
@@ -118,36 +208,8 @@ func (t *transcripts) exchanges() (n int) {
 	return n
 }
 
-func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, playings []playing) (*transcripts, error) {
-	addr, saslAddr, _ := strings.Cut(opts.running[kind], ",")
-	if addr == "" {
-		dir, err := os.MkdirTemp("", "conformance-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		jvm := []string{"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"}
-		options := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: opts.settings(), JVM: jvm}
-		if opts.secured {
-			ports, err := peers.FreePorts(1)
-			if err != nil {
-				return nil, err
-			}
-			options.SASLPort = ports[0]
-			saslAddr = fmt.Sprintf("127.0.0.1:%d", ports[0])
-		}
-		b, err := cache.StartBroker(kind, options)
-		if err != nil {
-			return nil, err
-		}
-		defer b.Close()
-		addr = b.Addr
-	}
-	target, err := newTarget(kind, addr)
-	if err != nil {
-		return nil, err
-	}
-	target.saslAddr = saslAddr
+func playAll(opts options, target *target, playings []playing) *transcripts {
+	label := opts.label()
 	got := &transcripts{target: target, events: map[string][]event{}, errs: map[string]error{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -172,7 +234,7 @@ func playAll(cache *peers.Cache, opts options, kind peers.Kind, label string, pl
 	}
 	close(next)
 	wg.Wait()
-	return got, nil
+	return got
 }
 
 // allPlayings are the scripts in all their versions.

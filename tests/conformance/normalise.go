@@ -20,15 +20,17 @@ type symbols struct {
 	texts []string // pairs of id and name, for ids inside of other texts
 }
 
+// typed is an id of one kind.
+type typed struct {
+	kind string
+	id   any
+}
+
 func newSymbols(run string) *symbols {
 	return &symbols{run: run, names: map[any]string{}, count: map[string]int{}}
 }
 
 func (s *symbols) name(kind string, id any) wire.Raw {
-	type typed struct {
-		kind string
-		id   any
-	}
 	key := typed{kind, id}
 	name, ok := s.names[key]
 	if !ok {
@@ -40,6 +42,12 @@ func (s *symbols) name(kind string, id any) wire.Raw {
 		}
 	}
 	return wire.Raw(name)
+}
+
+// topic names the id of a topic of the preparations, so that it has this name in whatever
+// order ids turn up.
+func (s *symbols) topic(name string, id [16]byte) {
+	s.names[typed{"uuid", wire.UUID(id)}] = "<topic " + name + ">"
 }
 
 // learn names the ids of an answer that is not taken down.
@@ -62,6 +70,9 @@ func (s *symbols) value(key int16, field string, v any) any {
 	case wire.List:
 		out := wire.List{}
 		for _, x := range v {
+			if s.foreign(x) {
+				continue
+			}
 			out = append(out, s.value(key, field, x))
 		}
 		if by := hashOrdered[place{key, field}]; by != "" {
@@ -74,6 +85,9 @@ func (s *symbols) value(key int16, field string, v any) any {
 		if v == (wire.UUID{}) {
 			return wire.Raw("no-id")
 		}
+		if [8]byte(v[8:]) == [8]byte{} {
+			return wire.Raw(fmt.Sprintf("<unknown id %x>", v[:8])) // none that a broker made
+		}
 		return s.name("uuid", v)
 	case string:
 		return s.text(key, field, v)
@@ -83,6 +97,26 @@ func (s *symbols) value(key int16, field string, v any) any {
 		return s.number(key, field, v)
 	}
 	return v
+}
+
+// foreign says whether an element of a list, or what is in it, has a name that another
+// script gave: answers about everything that a broker has name those too.
+func (s *symbols) foreign(v any) bool {
+	label, _, _ := strings.Cut(s.run, "-")
+	switch v := v.(type) {
+	case *wire.Struct:
+		for _, f := range v.Fields {
+			if name, ok := f.Value.(string); ok && s.foreign(name) {
+				return true
+			}
+			if entity, ok := f.Value.(wire.List); ok && f.Name == "Entity" && slices.ContainsFunc(entity, s.foreign) {
+				return true
+			}
+		}
+	case string:
+		return strings.HasPrefix(v, label+"-") && !strings.HasPrefix(v, s.run)
+	}
+	return false
 }
 
 // place is a field of an answer, wherever it stands in it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,10 +12,10 @@ import (
 )
 
 // report prints the differences and fails if one is not explained.
-func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) error {
-	ours := seen[peers.Barnabas]
+func report(opts options, playings []playing, seen map[peers.Kind]*transcripts, shrink *shrinker) error {
 	unexplained, explainedCount := 0, map[string]int{}
 	var groups grouped
+	var roots []root
 	for _, p := range playings {
 		name := p.name()
 		if opts.verbose {
@@ -31,30 +32,22 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) 
 				unexplained++
 			}
 		}
-		results := map[peers.Kind][]difference{}
-		for _, peer := range opts.peers {
-			theirs, ran := seen[peer].events[name]
-			if !ran {
-				continue
+		events := map[peers.Kind][]event{}
+		for kind, t := range seen {
+			if list, ran := t.events[name]; ran {
+				events[kind] = list
 			}
-			if _, served := ours.events[name]; !served {
-				results[peer] = []difference{{Peer: peer, Script: name, Path: "version", Theirs: "served", Ours: "not served"}}
-				continue
-			}
-			results[peer] = compare(peer, name, theirs, ours.events[name])
 		}
-		for _, peer := range opts.peers {
-			for _, d := range results[peer] {
-				if why := explain(d); why != "" {
-					explainedCount[why]++
-					continue
-				}
-				if other, ok := agreesWithOther(opts.peers, results, seen, name, d); ok {
-					explainedCount["Apache differs from Apache; as "+string(other)]++
-					continue
-				}
-				unexplained++
-				groups.add(p, d)
+		j := judge(opts.peers, name, events)
+		for why, n := range j.explained {
+			explainedCount[why] += n
+		}
+		for i, d := range j.unexplained {
+			unexplained++
+			groups.add(p, d)
+			// What differs later may follow from what differs first.
+			if i == 0 && shrink.sent[p.script.name] != nil {
+				roots = append(roots, root{p, d})
 			}
 		}
 	}
@@ -63,6 +56,28 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) 
 		unexplained++
 	}
 	groups.print()
+	tried := map[string]bool{}
+	for _, r := range roots {
+		if sort := r.difference.kind(); !tried[sort] && len(tried) < opts.shrink {
+			tried[sort] = true
+			if err := shrink.shrink(r.playing, r.difference); err != nil {
+				return err
+			}
+		}
+	}
+	quiet := map[string]int{}
+	for kind, t := range seen {
+		for _, events := range t.events {
+			for _, e := range events {
+				if e.Answer == wire.Raw("silent") {
+					quiet[string(kind)+" "+e.Label]++
+				}
+			}
+		}
+	}
+	for _, label := range slices.Sorted(maps.Keys(quiet)) {
+		fmt.Printf("%4d times silent: %s\n", quiet[label], label)
+	}
 	if opts.docs != "" {
 		if err := writeDocs(opts, playings, seen, explainedCount); err != nil {
 			return err
@@ -77,13 +92,53 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts) 
 	return nil
 }
 
+// root is the first difference of a script.
+type root struct {
+	playing
+	difference
+}
+
+// judgement is what comes out of comparing what brokers answered to one script.
+type judgement struct {
+	explained   map[string]int // by reason
+	unexplained []difference
+}
+
+// judge compares what each broker answered to a script with what we did.
+func judge(kinds []peers.Kind, name string, events map[peers.Kind][]event) judgement {
+	j := judgement{explained: map[string]int{}}
+	ours, served := events[peers.Barnabas]
+	results := map[peers.Kind][]difference{}
+	for _, peer := range kinds {
+		theirs, ran := events[peer]
+		switch {
+		case ran && served:
+			results[peer] = compare(peer, name, theirs, ours)
+		case ran:
+			results[peer] = []difference{{Peer: peer, Script: name, Path: "version", Theirs: "served", Ours: "not served"}}
+		}
+	}
+	for _, peer := range kinds {
+		for _, d := range results[peer] {
+			if why := explain(d); why != "" {
+				j.explained[why]++
+			} else if other, ok := agreesWithOther(kinds, results, events, d); ok {
+				j.explained["Apache differs from Apache; as "+string(other)]++
+			} else {
+				j.unexplained = append(j.unexplained, d)
+			}
+		}
+	}
+	return j
+}
+
 // agreesWithOther says whether the other Apache answered as we do where this one differs.
-func agreesWithOther(kinds []peers.Kind, results map[peers.Kind][]difference, seen map[peers.Kind]*transcripts, name string, d difference) (peers.Kind, bool) {
+func agreesWithOther(kinds []peers.Kind, results map[peers.Kind][]difference, events map[peers.Kind][]event, d difference) (peers.Kind, bool) {
 	for _, other := range kinds {
 		if other == d.Peer {
 			continue
 		}
-		if _, ran := seen[other].events[name]; !ran {
+		if _, ran := events[other]; !ran {
 			continue
 		}
 		same := true

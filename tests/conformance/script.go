@@ -22,6 +22,7 @@ type script struct {
 // event is one thing that a script saw.
 type event struct {
 	Label  string // connection, API and version asked
+	Asked  string // what was asked, of generated requests
 	Key    int16
 	Answer any // a tree, or Raw: closed, silent
 }
@@ -51,6 +52,7 @@ type T struct {
 	quietly int
 	settled int
 	lastID  int32
+	real    []string // pairs of a stand-in of generated requests and what it stands for
 }
 
 // skipped ends a script early: what it needs could not be had.
@@ -144,6 +146,7 @@ type Pending struct {
 	version int16
 	id      int32
 	label   string
+	asked   string
 }
 
 // Answer is what came back.
@@ -205,7 +208,7 @@ func (p *Pending) record(tree *wire.Struct, state string) {
 		}
 		return
 	}
-	e := event{Label: p.label, Key: p.api.Key, Answer: wire.Raw(state)}
+	e := event{Label: p.label, Asked: p.asked, Key: p.api.Key, Answer: wire.Raw(state)}
 	if tree != nil {
 		e.Answer = t.ids.normalise(p.api.Key, tree)
 	}

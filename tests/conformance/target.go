@@ -51,6 +51,47 @@ func newTarget(kind peers.Kind, addr string) (*target, error) {
 	return t, nil
 }
 
+// warmUp waits until the broker hands out producer ids and coordinates groups: for the
+// first moments Apache answers that it is not ready, and clients try again.
+func (t *target) warmUp() error {
+	for _, ask := range []struct {
+		key, version int16
+		body         *wire.Struct
+		path         string
+	}{
+		{22, 1, (&wire.Struct{}).Set("TransactionalId", nil).Set("TransactionTimeoutMs", int64(60000)), "ErrorCode"},
+		{10, 1, (&wire.Struct{}).Set("Key", "x"), "ErrorCode"},
+		{9, 5, (&wire.Struct{}).Set("GroupId", "x").Set("Topics", wire.List{}), "ErrorCode"},
+	} {
+		api := schema.Lookup(ask.key)
+		for i := 0; ; i++ {
+			c, err := dial(t.addr)
+			if err != nil {
+				return err
+			}
+			c.write(encodeFrame(api, ask.version, 1, "conformance", wire.AppendRequest(nil, api, ask.version, ask.body)))
+			b, err := c.read(10 * time.Second)
+			c.close()
+			if err != nil {
+				return fmt.Errorf("%s: %w", api.Name, err)
+			}
+			tree, err := wire.DecodeResponse(api, ask.version, b[4:])
+			if err != nil {
+				return err
+			}
+			code := wire.At(tree, ask.path)
+			if code == int64(0) {
+				break
+			}
+			if i == 300 {
+				return fmt.Errorf("%s: error %v", api.Name, code)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
 func (t *target) serves(key, version int16) bool {
 	r, ok := t.ranges[key]
 	return ok && version >= r[0] && version <= r[1]

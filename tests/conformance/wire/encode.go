@@ -17,6 +17,14 @@ func AppendRequest(dst []byte, api *schema.API, version int16, s *Struct) []byte
 	return e.b
 }
 
+// Lengths writes a request's body as AppendRequest does, and returns where in it the
+// lengths of its strings, bytes and arrays stand, those in tagged fields aside.
+func Lengths(api *schema.API, version int16, s *Struct) (body []byte, places []int) {
+	e := encoder{version: version, flexible: version >= api.Request.Flexible, places: []int{}}
+	e.fields(api.Request.Fields, s)
+	return e.b, e.places
+}
+
 // AppendResponse writes a response's body.
 func AppendResponse(dst []byte, api *schema.API, version int16, s *Struct) []byte {
 	e := encoder{b: dst, version: version, flexible: version >= api.Response.Flexible}
@@ -24,14 +32,22 @@ func AppendResponse(dst []byte, api *schema.API, version int16, s *Struct) []byt
 	return e.b
 }
 
+// UnknownTag is the name of a field that is written as a tagged field that no version
+// knows.
+const UnknownTag = "tag900"
+
 type encoder struct {
 	b        []byte
 	version  int16
 	flexible bool
+	places   []int // of lengths; not kept if nil
 }
 
 // length writes a length; -1 is null.
 func (e *encoder) length(n int, wide bool) {
+	if e.places != nil {
+		e.places = append(e.places, len(e.b))
+	}
 	switch {
 	case e.flexible:
 		e.b = binary.AppendUvarint(e.b, uint64(n+1))
@@ -61,7 +77,19 @@ func (e *encoder) fields(fields []schema.Field, s *Struct) {
 	if !e.flexible {
 		return
 	}
-	e.b = binary.AppendUvarint(e.b, uint64(len(tagged)))
+	unknown, _ := s.Get(UnknownTag).(Bytes)
+	count := len(tagged)
+	if unknown != nil {
+		count++
+	}
+	e.b = binary.AppendUvarint(e.b, uint64(count))
+	defer func() {
+		if unknown != nil {
+			e.b = binary.AppendUvarint(e.b, 900)
+			e.b = binary.AppendUvarint(e.b, uint64(len(unknown)))
+			e.b = append(e.b, unknown...)
+		}
+	}()
 	for tag := 0; len(tagged) > 0 && tag < 256; tag++ {
 		for _, f := range tagged {
 			if int(f.Tag) != tag {
