@@ -20,6 +20,17 @@ func (b *Broker) handleDescribeACLs(r *request) {
 	req := r.msg.(*kmsg.DescribeACLsRequest)
 	resp := kmsg.NewPtrDescribeACLsResponse()
 	resp.Resources = []kmsg.DescribeACLsResponseResource{}
+	f := acl.Filter{ResourceType: acl.ResourceType(req.ResourceType), ResourceName: req.ResourceName,
+		PatternType: acl.PatternType(req.ResourcePatternType), Principal: req.Principal, Host: req.Host,
+		Operation: acl.Operation(req.Operation), Permission: acl.Permission(req.PermissionType)}
+	if r.version == 0 {
+		f.PatternType = acl.Literal
+	}
+	if f.ResourceType == 0 || f.PatternType == 0 || f.Operation == 0 || f.Permission == 0 {
+		// Apache cannot decode it, whoever asks and whether there is an authorizer or not.
+		r.hangUp("a filter of ACLs with a number that means unknown")
+		return
+	}
 	switch {
 	case !b.authorize(r, acl.Describe, acl.Cluster()):
 		resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), unauthorized(acl.Describe)
@@ -29,16 +40,6 @@ func (b *Broker) handleDescribeACLs(r *request) {
 		message := "No Authorizer is configured on the broker"
 		resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrSecurityDisabled), &message
 		r.reply(resp)
-		return
-	}
-	f := acl.Filter{ResourceType: acl.ResourceType(req.ResourceType), ResourceName: req.ResourceName,
-		PatternType: acl.PatternType(req.ResourcePatternType), Principal: req.Principal, Host: req.Host,
-		Operation: acl.Operation(req.Operation), Permission: acl.Permission(req.PermissionType)}
-	if r.version == 0 {
-		f.PatternType = acl.Literal
-	}
-	if f.ResourceType == 0 || f.PatternType == 0 || f.Operation == 0 || f.Permission == 0 {
-		r.hangUp("a filter of ACLs with a number that means unknown")
 		return
 	}
 	resp.ErrorMessage = new(string) // as Apache says that all is well
@@ -67,6 +68,12 @@ func (b *Broker) handleDescribeACLs(r *request) {
 func (b *Broker) handleCreateACLs(r *request) {
 	req := r.msg.(*kmsg.CreateACLsRequest)
 	errs := make([]error, len(req.Creations))
+	for i := range req.Creations {
+		if c := &req.Creations[i]; c.ResourceType == 0 || c.ResourcePatternType == 0 && r.version > 0 || c.Operation == 0 || c.PermissionType == 0 {
+			r.hangUp("an ACL with a number that means unknown")
+			return
+		}
+	}
 	if err := b.mayAlterACLs(r); err != nil {
 		for i := range errs {
 			errs[i] = err
@@ -83,10 +90,6 @@ func (b *Broker) handleCreateACLs(r *request) {
 			Operation: acl.Operation(c.Operation), Permission: acl.Permission(c.PermissionType)}
 		if r.version == 0 {
 			binding.PatternType = acl.Literal
-		}
-		if binding.ResourceType == 0 || binding.PatternType == 0 || binding.Operation == 0 || binding.Permission == 0 {
-			r.hangUp("an ACL with a number that means unknown")
-			return
 		}
 		if errs[i] = binding.Validate(); errs[i] == nil {
 			valid, at = append(valid, storedACL(&binding)), append(at, i)
@@ -152,6 +155,12 @@ func (b *Broker) handleDeleteACLs(r *request) {
 		}
 		r.reply(resp)
 	}
+	for i := range req.Filters {
+		if f := &req.Filters[i]; f.ResourceType == 0 || f.ResourcePatternType == 0 && r.version > 0 || f.Operation == 0 || f.PermissionType == 0 {
+			r.hangUp("a filter of ACLs with a number that means unknown")
+			return
+		}
+	}
 	if err := b.mayAlterACLs(r); err != nil {
 		fail(err)
 		return
@@ -164,10 +173,6 @@ func (b *Broker) handleDeleteACLs(r *request) {
 			Operation: int8(f.Operation), Permission: int8(f.PermissionType)}
 		if r.version == 0 {
 			filters[i].PatternType = int8(acl.Literal)
-		}
-		if filters[i].ResourceType == 0 || filters[i].PatternType == 0 || filters[i].Operation == 0 || filters[i].Permission == 0 {
-			r.hangUp("a filter of ACLs with a number that means unknown")
-			return
 		}
 	}
 	results, err := b.store.DeleteACLs(r.ctx(), filters)

@@ -90,6 +90,13 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 			}
 			continue
 		}
+		if left == 0 {
+			// The next page begins here, whether there is such a topic or not.
+			next := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
+			next.Topic, next.Partition = name, first
+			resp.NextCursor = &next
+			break
+		}
 		out.AuthorizedOperations = b.authorizedOperations(r, acl.Topic(name))
 		if topic == nil {
 			out.ErrorCode = int16(protocol.ErrUnknownTopicOrPartition)
@@ -98,12 +105,6 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 			}
 			resp.Topics = append(resp.Topics, out)
 			continue
-		}
-		if left == 0 {
-			next := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
-			next.Topic, next.Partition = name, first
-			resp.NextCursor = &next
-			break
 		}
 		out.TopicID, out.IsInternal = topic.ID, isInternal(name)
 		n := first
@@ -219,8 +220,7 @@ func (b *Broker) handleElectLeaders(r *request) {
 		}
 		return i
 	}
-	add := func(tp protocol.TopicPartition, err error) {
-		i := topicOf(tp.Topic)
+	addTo := func(i int, tp protocol.TopicPartition, err error) {
 		out := kmsg.NewElectLeadersResponseTopicPartition()
 		out.Partition, out.ErrorCode, out.ErrorMessage = tp.Partition, r.errorCode(err), messageOf(err)
 		if code := codeOf(err); out.ErrorMessage == nil && err != nil && code != protocol.ErrRequestTimedOut {
@@ -228,6 +228,7 @@ func (b *Broker) handleElectLeaders(r *request) {
 		}
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, out)
 	}
+	add := func(tp protocol.TopicPartition, err error) { addTo(topicOf(tp.Topic), tp, err) }
 	c := metadata.ElectLeaders{Type: metadata.ElectionType(req.ElectionType), All: req.Topics == nil}
 	for _, t := range req.Topics {
 		for _, n := range t.Partitions {
@@ -245,7 +246,11 @@ func (b *Broker) handleElectLeaders(r *request) {
 		r.reply(resp)
 		return
 	}
-	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean && (len(c.Partitions) > 0 || c.All) {
+	if !c.All && len(req.Topics) == 0 {
+		r.reply(resp) // nothing is asked, of whatever type
+		return
+	}
+	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean {
 		resp.ErrorCode = int16(protocol.ErrInvalidRequest)
 		for _, t := range req.Topics {
 			topicOf(t.Topic)
@@ -269,18 +274,24 @@ func (b *Broker) handleElectLeaders(r *request) {
 		for _, tp := range c.Partitions {
 			add(tp, err)
 		}
+	} else if c.All {
+		for t := range b.store.Image().Topics() {
+			topicOf(t.Name)
+		}
+		for _, res := range results {
+			add(res.TopicPartition, res.Err)
+		}
 	} else {
-		for _, t := range req.Topics {
-			topicOf(t.Topic) // named even if nothing is asked of it
-		}
-		if c.All {
-			for t := range b.store.Image().Topics() {
-				topicOf(t.Name)
+		// One result for each that was asked, in the grouping of the request.
+		for _, asked := range req.Topics {
+			t := kmsg.NewElectLeadersResponseTopic()
+			t.Topic = asked.Topic
+			resp.Topics = append(resp.Topics, t)
+			for _, res := range results[:len(asked.Partitions)] {
+				addTo(len(resp.Topics)-1, res.TopicPartition, res.Err)
 			}
+			results = results[len(asked.Partitions):]
 		}
-	}
-	for _, res := range results {
-		add(res.TopicPartition, res.Err)
 	}
 	r.reply(resp)
 }
@@ -319,39 +330,26 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 	if err != nil {
 		resp.ErrorCode, resp.ErrorMessage = r.errorCode(err), messageOf(err)
 	}
-	for _, res := range results {
-		last := len(resp.Topics) - 1
-		if last < 0 || resp.Topics[last].Topic != res.Topic {
+	if err == nil {
+		for _, asked := range req.Topics {
 			t := kmsg.NewAlterPartitionAssignmentsResponseTopic()
-			t.Topic = res.Topic
+			t.Topic = asked.Topic
+			for _, res := range results[:len(asked.Partitions)] {
+				out := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+				out.Partition, out.ErrorCode, out.ErrorMessage = res.Partition, r.errorCode(res.Err), messageOf(res.Err)
+				if code := codeOf(res.Err); out.ErrorMessage == nil && res.Err != nil && code != protocol.ErrNoReassignmentInProgress {
+					out.ErrorMessage = defaultMessage(code)
+				}
+				t.Partitions = append(t.Partitions, out)
+			}
+			results = results[len(asked.Partitions):]
 			resp.Topics = append(resp.Topics, t)
-			last++
 		}
-		out := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
-		out.Partition, out.ErrorCode, out.ErrorMessage = res.Partition, r.errorCode(res.Err), messageOf(res.Err)
-		if code := codeOf(res.Err); out.ErrorMessage == nil && res.Err != nil && code != protocol.ErrNoReassignmentInProgress {
-			out.ErrorMessage = defaultMessage(code)
-		}
-		resp.Topics[last].Partitions = append(resp.Topics[last].Partitions, out)
-	}
-	if resp.ErrorCode == 0 {
-		addEmptyTopics(req, resp)
 	}
 	if len(req.Topics) == 0 && resp.ErrorCode == 0 {
 		resp.ErrorMessage = new(string)
 	}
 	r.reply(resp)
-}
-
-// addEmptyTopics adds what was named without partitions, at its place.
-func addEmptyTopics(req *kmsg.AlterPartitionAssignmentsRequest, resp *kmsg.AlterPartitionAssignmentsResponse) {
-	for i, t := range req.Topics {
-		if len(t.Partitions) == 0 && i <= len(resp.Topics) {
-			out := kmsg.NewAlterPartitionAssignmentsResponseTopic()
-			out.Topic = t.Topic
-			resp.Topics = slices.Insert(resp.Topics, i, out)
-		}
-	}
 }
 
 // handleListPartitionReassignments, key 46, v0 (KIP-455). Needs Describe on the cluster.

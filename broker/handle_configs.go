@@ -1,9 +1,7 @@
 package broker
 
 import (
-	"cmp"
 	"slices"
-
 	"strconv"
 
 	"github.com/barnabas-broker/barnabas/acl"
@@ -32,6 +30,20 @@ func (b *Broker) handleDescribeConfigs(r *request) {
 	req := r.msg.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
 	image := b.store.Image()
+	if slices.ContainsFunc(req.Resources, func(asked kmsg.DescribeConfigsRequestResource) bool {
+		_, ok := configResource(metadata.ResourceType(asked.ResourceType), asked.ResourceName)
+		return !ok
+	}) {
+		// One resource of an unknown type spoils the whole request.
+		for _, asked := range req.Resources {
+			out := kmsg.NewDescribeConfigsResponseResource()
+			out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
+			out.ErrorCode, out.ErrorMessage = int16(protocol.ErrInvalidRequest), defaultMessage(protocol.ErrInvalidRequest)
+			resp.Resources = append(resp.Resources, out)
+		}
+		r.reply(resp)
+		return
+	}
 	for _, asked := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
@@ -137,7 +149,7 @@ func configEntry(e config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.Describe
 func (b *Broker) alterRefusal(r *request, image *metadata.Image, t metadata.ResourceType, name string) error {
 	resource, ok := configResource(t, name)
 	if !ok {
-		return protocol.Errorf(protocol.ErrInvalidRequest, "Unsupported resource type %d", t)
+		return protocol.Errorf(protocol.ErrInvalidRequest, "Unknown resource type %d", t)
 	}
 	if !b.authorize(r, acl.AlterConfigs, resource) {
 		return resource.Type.Denied()
@@ -164,35 +176,16 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 	req := r.msg.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	image := b.store.Image()
-	if unknownConfigOp(req) {
-		// Apache fails at decoding it, before it looks at any resource.
-		for _, asked := range req.Resources {
-			out := kmsg.NewIncrementalAlterConfigsResponseResource()
-			out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
-			out.ErrorCode = int16(protocol.ErrUnknownServerError)
-			resp.Resources = append(resp.Resources, out)
-		}
-		r.reply(resp)
-		return
-	}
 	c := metadata.IncrementalAlterConfigs{ValidateOnly: req.ValidateOnly}
-	add := func(res metadata.ConfigResource, err error) {
-		out := kmsg.NewIncrementalAlterConfigsResponseResource()
-		out.ResourceType, out.ResourceName = kmsg.ConfigResourceType(res.Type), res.Name
-		out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
-		if out.ErrorMessage == nil && err != nil {
-			out.ErrorMessage = defaultMessage(codeOf(err))
-		}
-		resp.Resources = append(resp.Resources, out)
-	}
-	for _, asked := range req.Resources {
+	refused := make([]error, len(req.Resources)) // here, by place in the request
+	altered := make([]bool, len(req.Resources))  // here, without the store
+	for i, asked := range req.Resources {
 		res := metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}
-		if err := b.alterRefusal(r, image, res.Type, res.Name); err != nil {
-			add(res, err)
+		if refused[i] = b.alterRefusal(r, image, res.Type, res.Name); refused[i] != nil {
 			continue
 		}
 		if res.Type == metadata.BrokerLoggerResource {
-			add(res, b.alterLoggers(res.Name, asked.Configs, req.ValidateOnly))
+			altered[i], refused[i] = true, b.alterLoggers(res.Name, asked.Configs, req.ValidateOnly)
 			continue
 		}
 		a := metadata.ConfigAlteration{Resource: res}
@@ -201,32 +194,50 @@ func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 		}
 		c.Alterations = append(c.Alterations, a)
 	}
-	results, err := b.store.IncrementalAlterConfigs(r.ctx(), c)
-	if err != nil {
-		for _, a := range c.Alterations {
-			add(a.Resource, err)
+	var results []metadata.ConfigResult
+	var failed error
+	switch {
+	case unknownConfigOp(c.Alterations):
+		// Apache's controller fails at decoding what the broker has let pass.
+		failed = protocol.ErrUnknownServerError
+	case len(c.Alterations) > 0:
+		results, failed = b.store.IncrementalAlterConfigs(r.ctx(), c)
+	}
+	for i, asked := range req.Resources {
+		out := kmsg.NewIncrementalAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
+		err := refused[i]
+		if err == nil && !altered[i] {
+			err = alterResult(results, failed, metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName})
 		}
+		out.ErrorCode, out.ErrorMessage = r.errorCode(err), alterMessage(err)
+		resp.Resources = append(resp.Resources, out)
 	}
-	for _, res := range results {
-		add(res.Resource, res.Err)
-	}
-	// In the order of the request, whoever decided.
-	place := map[metadata.ConfigResource]int{}
-	for i, asked := range slices.Backward(req.Resources) {
-		place[metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}] = i
-	}
-	slices.SortStableFunc(resp.Resources, func(x, y kmsg.IncrementalAlterConfigsResponseResource) int {
-		return cmp.Compare(place[metadata.ConfigResource{Type: metadata.ResourceType(x.ResourceType), Name: x.ResourceName}],
-			place[metadata.ConfigResource{Type: metadata.ResourceType(y.ResourceType), Name: y.ResourceName}])
-	})
 	r.reply(resp)
 }
 
-// unknownConfigOp says whether a request has an operation that Kafka does not know.
-func unknownConfigOp(req *kmsg.IncrementalAlterConfigsRequest) bool {
-	for _, asked := range req.Resources {
-		for _, e := range asked.Configs {
-			if e.Op < kmsg.IncrementalAlterConfigOpSet || e.Op > kmsg.IncrementalAlterConfigOpSubtract {
+// alterResult is what the store says of a resource: results, or failed for all of them.
+func alterResult(results []metadata.ConfigResult, failed error, resource metadata.ConfigResource) error {
+	for i := range results {
+		if results[i].Resource == resource {
+			return results[i].Err
+		}
+	}
+	return failed
+}
+
+func alterMessage(err error) *string {
+	if message := messageOf(err); message != nil || err == nil || codeOf(err) == protocol.ErrUnknownServerError {
+		return message
+	}
+	return defaultMessage(codeOf(err))
+}
+
+// unknownConfigOp says whether there is an operation that Kafka does not know.
+func unknownConfigOp(alterations []metadata.ConfigAlteration) bool {
+	for _, a := range alterations {
+		for _, change := range a.Changes {
+			if change.Op < metadata.ConfigSet || change.Op > metadata.ConfigSubtract {
 				return true
 			}
 		}
@@ -241,19 +252,10 @@ func (b *Broker) handleAlterConfigs(r *request) {
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	image := b.store.Image()
 	c := metadata.AlterConfigs{ValidateOnly: req.ValidateOnly}
-	add := func(res metadata.ConfigResource, err error) {
-		out := kmsg.NewAlterConfigsResponseResource()
-		out.ResourceType, out.ResourceName = kmsg.ConfigResourceType(res.Type), res.Name
-		out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
-		if out.ErrorMessage == nil && err != nil {
-			out.ErrorMessage = defaultMessage(codeOf(err))
-		}
-		resp.Resources = append(resp.Resources, out)
-	}
-	for _, asked := range req.Resources {
+	refused := make([]error, len(req.Resources)) // here, by place in the request
+	for i, asked := range req.Resources {
 		res := metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}
-		if err := b.alterRefusal(r, image, res.Type, res.Name); err != nil {
-			add(res, err)
+		if refused[i] = b.alterRefusal(r, image, res.Type, res.Name); refused[i] != nil {
 			continue
 		}
 		a := metadata.ConfigReplacement{Resource: res}
@@ -262,23 +264,21 @@ func (b *Broker) handleAlterConfigs(r *request) {
 		}
 		c.Replacements = append(c.Replacements, a)
 	}
-	results, err := b.store.AlterConfigs(r.ctx(), c)
-	if err != nil {
-		for _, a := range c.Replacements {
-			add(a.Resource, err)
+	var results []metadata.ConfigResult
+	var failed error
+	if len(c.Replacements) > 0 {
+		results, failed = b.store.AlterConfigs(r.ctx(), c)
+	}
+	for i, asked := range req.Resources {
+		out := kmsg.NewAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
+		err := refused[i]
+		if err == nil {
+			err = alterResult(results, failed, metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName})
 		}
+		out.ErrorCode, out.ErrorMessage = r.errorCode(err), alterMessage(err)
+		resp.Resources = append(resp.Resources, out)
 	}
-	for _, res := range results {
-		add(res.Resource, res.Err)
-	}
-	place := map[metadata.ConfigResource]int{}
-	for i, asked := range slices.Backward(req.Resources) {
-		place[metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}] = i
-	}
-	slices.SortStableFunc(resp.Resources, func(x, y kmsg.AlterConfigsResponseResource) int {
-		return cmp.Compare(place[metadata.ConfigResource{Type: metadata.ResourceType(x.ResourceType), Name: x.ResourceName}],
-			place[metadata.ConfigResource{Type: metadata.ResourceType(y.ResourceType), Name: y.ResourceName}])
-	})
 	r.reply(resp)
 }
 

@@ -86,7 +86,7 @@ func (b *Broker) handleFetch(r *request) {
 		return
 	}
 	if f.req.IsolationLevel < 0 || f.req.IsolationLevel > 1 {
-		if f.anyFound() {
+		if f.r.version >= 13 || f.anyFound() {
 			if f.session != nil && f.full {
 				f.b.sessions.remove(f.session.id, f.r.session.principal)
 			}
@@ -248,10 +248,12 @@ func (f *fetch) refuse(code protocol.ErrorCode) {
 	f.resp.ErrorCode = code
 	if code == protocol.ErrUnknownServerError && f.r.version < 13 {
 		// The form of Apache's answer to a request at which its handler fails.
-		f.takePartitions(false)
-		for i := range f.partitions {
-			out := f.addPartition(i)
-			out.ErrorCode, out.RecordsSize, out.AbortedTransactions = code, -1, []protocol.AbortedTransaction{}
+		for t := range f.req.Topics {
+			f.resp.AddTopic(string(f.req.Topics[t].Name), protocol.UUID{})
+			for i := range f.req.Topics[t].Partitions {
+				out := f.resp.AddPartition(f.req.Topics[t].Partitions[i].Partition)
+				out.ErrorCode, out.RecordsSize, out.AbortedTransactions = code, -1, []protocol.AbortedTransaction{}
+			}
 		}
 	}
 	f.encode()
@@ -331,9 +333,6 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 		res.refused = f.waiter == nil && err != protocol.ErrInconsistentTopicID
 		return err
 	}
-	if p.partitionMaxBytes < 0 || left < 0 {
-		return protocol.ErrUnknownServerError
-	}
 	l, role, err := partition.Leader(max(p.currentLeaderEpoch, -1))
 	if err != nil {
 		return err
@@ -357,6 +356,9 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 		}
 	}
 	most := int(min(int64(p.partitionMaxBytes), left, math.MaxInt32))
+	if most < 0 {
+		return f.readNothing(l, p, res)
+	}
 	// Where the limit is hard the first batch is read whole all the same: converted, it is
 	// cut at the limit, and a cut message is what tells the client to ask for more.
 	data, err := l.Read(p.fetchOffset, most, f.upTo, minOneBatch || f.hardLimit && most > 0)
@@ -377,6 +379,23 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	if res.region.Size() > 0 && res.region.Size() < inlineRegion {
 		return f.copyRegion(res)
 	}
+	return nil
+}
+
+// readNothing is a read of less than no bytes. As with Apache it is one of none where
+// there is nothing to read, and an error anywhere else.
+func (f *fetch) readNothing(l *log.Log, p *fetchPartition, res *fetchResult) error {
+	data, err := l.Read(p.fetchOffset, 1, f.upTo, true)
+	if err != nil {
+		return err
+	}
+	found := data.Region.Size() > 0
+	data.Region.Release()
+	if found {
+		return protocol.ErrUnknownServerError
+	}
+	res.out.HighWatermark, res.out.LastStableOffset, res.out.LogStartOffset = data.HighWatermark, data.LastStableOffset, data.LogStartOffset
+	f.describeAborted(&res.out, nil)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/barnabas-broker/barnabas/acl"
@@ -138,7 +139,30 @@ func (b *Broker) handleOffsetCommit(r *request) {
 	if err := b.ensureTopic(r.ctx(), group.OffsetsTopic); err != nil {
 		b.logger.Warn("cannot create the offsets topic", "err", err)
 	}
-	b.groups.OffsetCommit(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetCommitResponse) { r.reply(resp) })
+	b.groups.OffsetCommit(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetCommitResponse) {
+		mergeCommitted(resp)
+		r.reply(resp)
+	})
+}
+
+// mergeCommitted puts the answers for one topic together, if the request names it more than once.
+func mergeCommitted(resp *kmsg.OffsetCommitResponse) {
+	type topic struct {
+		name string
+		id   [16]byte
+	}
+	at := make(map[topic]int, len(resp.Topics))
+	merged := resp.Topics[:0]
+	for _, t := range resp.Topics {
+		key := topic{t.Topic, t.TopicID}
+		if i, again := at[key]; again {
+			merged[i].Partitions = append(merged[i].Partitions, t.Partitions...)
+			continue
+		}
+		at[key] = len(merged)
+		merged = append(merged, t)
+	}
+	resp.Topics = merged
 }
 
 // handleOffsetFetch, key 9, v0-v10 (KIP-447, KIP-709, KIP-848). Needs Describe on each
@@ -151,21 +175,82 @@ func (b *Broker) handleOffsetFetch(r *request) {
 			b.logger.Warn("cannot create the offsets topic", "err", err)
 		}
 	}
+	if r.version >= 10 {
+		// Topics that nobody knows stand last.
+		image := b.store.Image()
+		for _, g := range req.Groups {
+			slices.SortStableFunc(g.Topics, func(x, y kmsg.OffsetFetchRequestGroupTopic) int {
+				return cmp.Compare(unknown(image, x.TopicID), unknown(image, y.TopicID))
+			})
+		}
+	}
 	b.groups.OffsetFetch(b.groupContext(r), req, b.groupFilter(r, acl.Describe), b.topicLookup(r, acl.Describe),
 		func(resp *kmsg.OffsetFetchResponse) { r.reply(resp) })
+}
+
+func unknown(image *metadata.Image, id protocol.UUID) int {
+	if image.TopicByID(id) == nil {
+		return 1
+	}
+	return 0
 }
 
 // handleOffsetDelete, key 47, v0 (KIP-496). Needs Delete on the group and Read on each topic.
 func (b *Broker) handleOffsetDelete(r *request) {
 	req := r.msg.(*kmsg.OffsetDeleteRequest)
-	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool { return len(t.Partitions) == 0 })
+	image := b.store.Image()
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool {
+		return len(t.Partitions) == 0 && image.Topic(t.Topic) != nil
+	})
 	if !b.authorize(r, acl.Delete, acl.Group(req.Group)) {
 		resp := kmsg.NewPtrOffsetDeleteResponse()
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)
 		r.reply(resp)
 		return
 	}
-	b.groups.OffsetDelete(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetDeleteResponse) { r.reply(resp) })
+	b.groups.OffsetDelete(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetDeleteResponse) {
+		mergeDeleted(resp)
+		r.reply(resp)
+	})
+}
+
+// mergeDeleted puts the answers for one topic together, and what is refused before the
+// group is asked in front.
+func mergeDeleted(resp *kmsg.OffsetDeleteResponse) {
+	refused := func(p kmsg.OffsetDeleteResponseTopicPartition) bool {
+		return p.ErrorCode == int16(protocol.ErrUnknownTopicOrPartition) || p.ErrorCode == int16(protocol.ErrTopicAuthorizationFailed)
+	}
+	at := make(map[string]int, len(resp.Topics))
+	var merged []kmsg.OffsetDeleteResponseTopic
+	take := func(want bool) {
+		for _, t := range resp.Topics {
+			first := len(t.Partitions) == 0 && want
+			for _, p := range t.Partitions {
+				if refused(p) != want {
+					continue
+				}
+				first = true
+				break
+			}
+			if !first {
+				continue
+			}
+			i, ok := at[t.Topic]
+			if !ok {
+				i = len(merged)
+				at[t.Topic] = i
+				merged = append(merged, kmsg.OffsetDeleteResponseTopic{Topic: t.Topic})
+			}
+			for _, p := range t.Partitions {
+				if refused(p) == want {
+					merged[i].Partitions = append(merged[i].Partitions, p)
+				}
+			}
+		}
+	}
+	take(true)
+	take(false)
+	resp.Topics = merged
 }
 
 // handleDescribeGroups, key 15, v0-v6 (KIP-430, KIP-345, KIP-1043). Needs Describe on each group.

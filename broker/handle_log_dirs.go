@@ -83,7 +83,7 @@ func (b *Broker) handleAlterReplicaLogDirs(r *request) {
 	for _, d := range req.Dirs {
 		for _, t := range d.Topics {
 			i, ok := byTopic[t.Topic]
-			if !ok {
+			if !ok && len(t.Partitions) > 0 {
 				i = len(resp.Topics)
 				byTopic[t.Topic] = i
 				topic := kmsg.NewAlterReplicaLogDirsResponseTopic()

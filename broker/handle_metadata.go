@@ -40,8 +40,10 @@ func (b *Broker) handleMetadata(r *request) {
 			}
 		}
 	case r.version >= 12 && anyTopicID(req.Topics):
+		seen := make(map[protocol.UUID]bool, len(req.Topics))
 		for _, asked := range req.Topics {
-			if asked.TopicID != [16]byte{} { // names are ignored beside ids
+			if asked.TopicID != [16]byte{} && !seen[asked.TopicID] { // names are ignored beside ids
+				seen[asked.TopicID] = true
 				resp.Topics = append(resp.Topics, b.metadataByID(r, image, asked.TopicID))
 			}
 		}

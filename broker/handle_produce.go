@@ -68,7 +68,8 @@ func (p *produce) release() {
 // begin appends to every partition. What can be answered at once is.
 func (p *produce) begin() {
 	image := p.b.store.Image()
-	deniedTxn := p.transactionDenied()
+	unreadable := p.unreadable()
+	deniedTxn := unreadable == nil && p.transactionDenied()
 	for t := range p.req.Topics {
 		asked := &p.req.Topics[t]
 		if len(asked.Partitions) == 0 {
@@ -82,7 +83,9 @@ func (p *produce) begin() {
 		for i := range asked.Partitions {
 			out := p.resp.AddPartition(asked.Partitions[i].Index)
 			err := error(refusal)
-			if refusal == protocol.None {
+			if unreadable != nil {
+				err = unreadable
+			} else if refusal == protocol.None {
 				err = p.append(image, topic, &asked.Partitions[i], out)
 			}
 			if err != nil {
@@ -121,6 +124,27 @@ func (b *Broker) produceTopic(r *request, image *metadata.Image, asked *protocol
 	return nil, name, id, protocol.ErrUnknownTopicOrPartition
 }
 
+// unreadable says why no partition of the request can be written: one of them has no
+// records, or begins with something that is no batch. Apache finds that out when it looks
+// for transactional batches, before anything else, and fails as a whole.
+func (p *produce) unreadable() error {
+	for t := range p.req.Topics {
+		for i := range p.req.Topics[t].Partitions {
+			asked := &p.req.Topics[t].Partitions[i]
+			if asked.Records == nil {
+				return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %d are null.", asked.Index)
+			}
+			if err := protocol.CheckFirstBatch(asked.Records); err != nil {
+				return err
+			}
+			if isTransactional(asked.Records) {
+				return nil // Apache stops looking at the first
+			}
+		}
+	}
+	return nil
+}
+
 // transactionDenied says whether a transactional batch stands in the request whose
 // producer may not use the transactional id.
 func (p *produce) transactionDenied() bool {
@@ -149,9 +173,6 @@ func (p *produce) append(image *metadata.Image, topic *metadata.Topic, asked *pr
 	partition := p.r.conn.target.partitionOf(p.b, image, topic, asked.Index)
 	if partition == nil {
 		return protocol.ErrUnknownTopicOrPartition
-	}
-	if asked.Records == nil {
-		return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %s-%d are null.", topic.Name, asked.Index)
 	}
 	if p.req.Acks < -1 || p.req.Acks > 1 {
 		if err := protocol.CheckProduceShape(asked.Records, p.r.version); err != nil {

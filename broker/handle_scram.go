@@ -15,8 +15,7 @@ import (
 func (b *Broker) handleDescribeUserSCRAMCredentials(r *request) {
 	req := r.msg.(*kmsg.DescribeUserSCRAMCredentialsRequest)
 	resp := kmsg.NewPtrDescribeUserSCRAMCredentialsResponse()
-	resp.ErrorMessage = new(string)
-	resp.Results = []kmsg.DescribeUserSCRAMCredentialsResponseResult{}
+	resp.Results, resp.ErrorMessage = []kmsg.DescribeUserSCRAMCredentialsResponseResult{}, new(string)
 	if !b.authorize(r, acl.Describe, acl.Cluster()) {
 		resp.ErrorCode, resp.ErrorMessage = int16(protocol.ErrClusterAuthorizationFailed), unauthorized(acl.Describe)
 		r.reply(resp)

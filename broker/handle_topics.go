@@ -124,7 +124,26 @@ func (b *Broker) handleDeleteTopics(r *request) {
 		resp.Topics = append(resp.Topics, out)
 	}
 	var refs []metadata.TopicRef
-	for _, t := range topicsToDelete(req) {
+	asked := topicsToDelete(req)
+	named := map[metadata.TopicRef]int{}
+	for _, t := range asked {
+		if (t.Topic == nil) != (t.TopicID == [16]byte{}) {
+			named[topicRef(&t)]++
+		}
+	}
+	for _, t := range asked {
+		// What is named more than once is answered once, and stays.
+		if n := named[topicRef(&t)]; n < 0 {
+			continue
+		} else if n > 1 {
+			named[topicRef(&t)] = -1
+			what := "id"
+			if t.Topic != nil {
+				what = "name"
+			}
+			add(t.Topic, t.TopicID, protocol.Errorf(protocol.ErrInvalidRequest, "Duplicate topic %s.", what))
+			continue
+		}
 		switch {
 		case t.Topic != nil && t.TopicID != [16]byte{}:
 			add(t.Topic, t.TopicID, protocol.Errorf(protocol.ErrInvalidRequest, "You may not specify both topic name and topic id."))
@@ -188,6 +207,14 @@ func optional(s string) *string {
 }
 
 // topicsToDelete unites the two forms of the request: names up to v5, topics after.
+// topicRef is how a request names a topic.
+func topicRef(t *kmsg.DeleteTopicsRequestTopic) metadata.TopicRef {
+	if t.Topic != nil {
+		return metadata.TopicRef{Name: *t.Topic}
+	}
+	return metadata.TopicRef{ID: t.TopicID}
+}
+
 func topicsToDelete(req *kmsg.DeleteTopicsRequest) []kmsg.DeleteTopicsRequestTopic {
 	if req.Version >= 6 {
 		return req.Topics
@@ -262,24 +289,40 @@ func (b *Broker) handleCreatePartitions(r *request) {
 func (b *Broker) handleDeleteRecords(r *request) {
 	req := r.msg.(*kmsg.DeleteRecordsRequest)
 	resp := kmsg.NewPtrDeleteRecordsResponse()
+	// Of a partition that is named more than once the last counts, as with Apache.
+	offsets := map[protocol.TopicPartition]int64{}
 	for _, t := range req.Topics {
-		if len(t.Partitions) == 0 {
-			continue // Apache does not answer for it either
-		}
-		topic := kmsg.NewDeleteRecordsResponseTopic()
-		topic.Topic = t.Topic
 		for _, asked := range t.Partitions {
+			offsets[protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}] = asked.Offset
+		}
+	}
+	byTopic := map[string]int{} // in resp.Topics
+	for _, t := range req.Topics {
+		for _, asked := range t.Partitions {
+			tp := protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}
+			offset, first := offsets[tp]
+			if !first {
+				continue
+			}
+			delete(offsets, tp)
+			at, ok := byTopic[t.Topic]
+			if !ok {
+				at = len(resp.Topics)
+				byTopic[t.Topic] = at
+				topic := kmsg.NewDeleteRecordsResponseTopic()
+				topic.Topic = t.Topic
+				resp.Topics = append(resp.Topics, topic)
+			}
 			out := kmsg.NewDeleteRecordsResponseTopicPartition()
 			out.Partition, out.LowWatermark = asked.Partition, -1
-			low, err := b.deleteRecords(r, t.Topic, asked.Partition, asked.Offset)
+			low, err := b.deleteRecords(r, t.Topic, asked.Partition, offset)
 			if err != nil {
 				out.ErrorCode = r.errorCode(err)
 			} else {
 				out.LowWatermark = low
 			}
-			topic.Partitions = append(topic.Partitions, out)
+			resp.Topics[at].Partitions = append(resp.Topics[at].Partitions, out)
 		}
-		resp.Topics = append(resp.Topics, topic)
 	}
 	r.reply(resp)
 }

@@ -92,7 +92,7 @@ func (c *conn) joinRun(p *produce) bool {
 		return false
 	}
 	records := asked.Partitions[0].Records
-	if records == nil || p.req.Acks < -1 || p.req.Acks > 1 || protocol.MayBeTransactional(records) {
+	if records == nil || p.req.Acks < -1 || p.req.Acks > 1 || protocol.MayBeTransactional(records) || protocol.CheckFirstBatch(records) != nil {
 		return false
 	}
 	partition := c.target.partitionOf(b, image, topic, asked.Partitions[0].Index)

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -227,6 +228,21 @@ func CheckProduceShape(records []byte, version int16) error {
 	}
 	var h RecordBatch
 	return checkRequest(records, version, &h)
+}
+
+// CheckFirstBatch says whether the records of a Produce request begin with a batch or
+// message, as far as its size and magic tell, or with too little to say; a [*ShapeError].
+func CheckFirstBatch(records []byte) error {
+	if len(records) < BatchMagicPos+1 {
+		return nil
+	}
+	if size := int32(binary.BigEndian.Uint32(records[8:])); size < 14 {
+		return shapeError(ErrCorruptMessage, "Record size %d is less than the minimum record overhead (14)", size)
+	}
+	if magic := int8(records[BatchMagicPos]); magic < 0 || magic > 2 {
+		return shapeError(ErrCorruptMessage, "Invalid magic found in record: %d", magic)
+	}
+	return nil
 }
 
 // checkRequest holds a Produce request of v3 or later to its one batch, whose header it

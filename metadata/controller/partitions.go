@@ -187,19 +187,20 @@ func electLeader(m *metadata.Image, topic string, number int32, kind metadata.El
 func (c *Controller) AlterPartitionReassignments(m *metadata.Image, cmd metadata.AlterReassignments) ([]metadata.Record, []metadata.PartitionResult) {
 	var records []metadata.Record
 	results := make([]metadata.PartitionResult, len(cmd.Reassignments))
-	seen := map[protocol.TopicPartition]bool{}
+	made := map[protocol.TopicPartition]int{} // in records
 	for i, r := range cmd.Reassignments {
-		results[i].TopicPartition = r.TopicPartition
-		if seen[r.TopicPartition] {
-			results[i].Err = protocol.Errorf(protocol.ErrInvalidRequest, "Partition %s is named more than once.", r.TopicPartition)
+		record, err := c.reassign(m, &r, cmd.KeepReplicationFactor)
+		results[i] = metadata.PartitionResult{TopicPartition: r.TopicPartition, Err: err}
+		if record == nil {
 			continue
 		}
-		seen[r.TopicPartition] = true
-		record, err := c.reassign(m, &r, cmd.KeepReplicationFactor)
-		results[i].Err = err
-		if record != nil {
-			records = append(records, record)
+		// Of a partition that is named more than once the last counts, as with Apache.
+		if at, again := made[r.TopicPartition]; again {
+			records[at] = record
+			continue
 		}
+		made[r.TopicPartition] = len(records)
+		records = append(records, record)
 	}
 	return records, results
 }

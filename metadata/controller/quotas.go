@@ -40,21 +40,29 @@ func quotaKindOf(ip bool, key string) quotaKind {
 // AlterClientQuotas sets and removes quotas; see metadata.Store.
 func (c *Controller) AlterClientQuotas(m *metadata.Image, alterations []metadata.QuotaAlteration, validateOnly bool) ([]metadata.Record, []metadata.QuotaResult) {
 	var records []metadata.Record
-	results := make([]metadata.QuotaResult, len(alterations))
-	seen := map[metadata.QuotaEntity]bool{}
-	for i, a := range alterations {
-		results[i].Entity = a.Entity
-		entity, err := quotaEntity(a.Entity)
-		if err == nil && seen[entity] {
-			err = protocol.Errorf(protocol.ErrInvalidRequest, "Ignoring duplicate entity %s", entityText(a.Entity))
+	var results []metadata.QuotaResult
+	count, at := map[string]int{}, map[string]int{}
+	for _, a := range alterations {
+		count[entityText(a.Entity)]++
+	}
+	// An entity that is named more than once is answered once, and left as it is.
+	for _, a := range alterations {
+		text := entityText(a.Entity)
+		if _, again := at[text]; again {
+			continue
 		}
-		if err == nil {
-			seen[entity] = true
+		at[text] = len(results)
+		result := metadata.QuotaResult{Entity: a.Entity}
+		if count[text] > 1 {
+			result.Err = protocol.Errorf(protocol.ErrInvalidRequest, "Ignoring duplicate entity %s", text)
+		} else if entity, err := quotaEntity(a.Entity); err != nil {
+			result.Err = err
+		} else {
 			var made []metadata.Record
-			made, err = alterQuotas(m, entity, &a)
+			made, result.Err = alterQuotas(m, entity, &a)
 			records = append(records, made...)
 		}
-		results[i].Err = err
+		results = append(results, result)
 	}
 	if validateOnly {
 		return nil, results

@@ -18,35 +18,31 @@ const (
 )
 
 // AlterUserScramCredentials changes credentials; see metadata.Store. A user named twice is
-// refused, whatever the mechanisms.
+// refused, whatever the mechanisms; of several reasons the first counts.
 func (c *Controller) AlterUserScramCredentials(m *metadata.Image, deletions []metadata.ScramDeletion, upsertions []metadata.ScramUpsertion) ([]metadata.Record, []metadata.UserResult) {
 	var users []string
-	named := map[string]int{}
-	for _, d := range deletions {
-		if named[d.User]++; named[d.User] == 1 {
-			users = append(users, d.User)
-		}
-	}
-	for _, u := range upsertions {
-		if named[u.User]++; named[u.User] == 1 {
-			users = append(users, u.User)
-		}
-	}
 	records, errs := map[string]metadata.Record{}, map[string]error{}
+	alter := func(user string, change func() (metadata.Record, error)) {
+		switch {
+		case errs[user] != nil:
+		case records[user] != nil:
+			errs[user] = protocol.Errorf(protocol.ErrDuplicateResource, "A user credential cannot be altered twice in the same request")
+		default:
+			users = append(users, user)
+			records[user], errs[user] = change()
+		}
+	}
 	for _, d := range deletions {
-		records[d.User], errs[d.User] = deleteScram(m, d)
+		alter(d.User, func() (metadata.Record, error) { return deleteScram(m, d) })
 	}
 	for _, u := range upsertions {
-		records[u.User], errs[u.User] = upsertScram(u)
+		alter(u.User, func() (metadata.Record, error) { return upsertScram(u) })
 	}
 	var out []metadata.Record
 	results := make([]metadata.UserResult, len(users))
 	for i, user := range users {
 		results[i] = metadata.UserResult{User: user, Err: errs[user]}
-		switch {
-		case named[user] > 1:
-			results[i].Err = protocol.Errorf(protocol.ErrDuplicateResource, "A user credential cannot be altered twice in the same request")
-		case errs[user] == nil:
+		if errs[user] == nil {
 			out = append(out, records[user])
 		}
 	}
