@@ -252,11 +252,14 @@ func (b *Broker) handleElectLeaders(r *request) {
 	}
 	if c.Type != metadata.ElectPreferred && c.Type != metadata.ElectUnclean {
 		resp.ErrorCode = int16(protocol.ErrInvalidRequest)
-		for _, t := range req.Topics {
-			topicOf(t.Topic)
-		}
-		for _, tp := range c.Partitions {
-			add(tp, protocol.Errorf(protocol.ErrInvalidRequest, "Unknown election type %d", req.ElectionType))
+		for _, asked := range req.Topics {
+			t := kmsg.NewElectLeadersResponseTopic()
+			t.Topic = asked.Topic
+			resp.Topics = append(resp.Topics, t)
+			for _, n := range asked.Partitions {
+				addTo(len(resp.Topics)-1, protocol.TopicPartition{Topic: t.Topic, Partition: n},
+					protocol.Errorf(protocol.ErrInvalidRequest, "Unknown election type %d", req.ElectionType))
+			}
 		}
 		r.reply(resp)
 		return
@@ -300,7 +303,7 @@ func (b *Broker) handleElectLeaders(r *request) {
 func (b *Broker) handleAlterPartitionReassignments(r *request) {
 	req := r.msg.(*kmsg.AlterPartitionAssignmentsRequest)
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.AllowReplicationFactorChange = r.version == 0 || req.AllowReplicationFactorChange
+	resp.AllowReplicationFactorChange = true // whatever was asked, as with Apache
 	if !b.authorize(r, acl.Alter, acl.Cluster()) {
 		resp.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
 		resp.ErrorMessage = defaultMessage(protocol.ErrClusterAuthorizationFailed)
@@ -317,7 +320,7 @@ func (b *Broker) handleAlterPartitionReassignments(r *request) {
 		r.reply(resp)
 		return
 	}
-	c := metadata.AlterReassignments{KeepReplicationFactor: !resp.AllowReplicationFactorChange}
+	c := metadata.AlterReassignments{KeepReplicationFactor: r.version > 0 && !req.AllowReplicationFactorChange}
 	for _, t := range req.Topics {
 		for _, p := range t.Partitions {
 			c.Reassignments = append(c.Reassignments, metadata.Reassignment{
@@ -412,6 +415,7 @@ func (b *Broker) handleUpdateFeatures(r *request) {
 		return
 	}
 	var updates []metadata.FeatureUpdate
+	at := map[string]int{} // in updates
 	for _, u := range req.FeatureUpdates {
 		up := metadata.FeatureUpdate{Name: u.Feature, Level: u.MaxVersionLevel, Upgrade: metadata.FeatureUpgrade(u.UpgradeType)}
 		if r.version == 0 {
@@ -420,6 +424,12 @@ func (b *Broker) handleUpdateFeatures(r *request) {
 				up.Upgrade = metadata.FeatureSafeDowngrade
 			}
 		}
+		// Of a feature that is named more than once the last counts.
+		if i, again := at[up.Name]; again {
+			updates[i] = up
+			continue
+		}
+		at[up.Name] = len(updates)
 		updates = append(updates, up)
 	}
 	results, err := b.store.UpdateFeatures(r.ctx(), updates, r.version >= 1 && req.ValidateOnly)

@@ -146,7 +146,7 @@ func configEntry(e config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.Describe
 }
 
 // alterRefusal says why a resource may not be altered here.
-func (b *Broker) alterRefusal(r *request, image *metadata.Image, t metadata.ResourceType, name string) error {
+func (b *Broker) alterRefusal(r *request, t metadata.ResourceType, name string) error {
 	resource, ok := configResource(t, name)
 	if !ok {
 		return protocol.Errorf(protocol.ErrInvalidRequest, "Unknown resource type %d", t)
@@ -163,25 +163,36 @@ func (b *Broker) alterRefusal(r *request, image *metadata.Image, t metadata.Reso
 		if name != "" {
 			return b.isThisBroker(name)
 		}
-	case metadata.TopicResource:
-		if image.Topic(name) == nil && metadata.InvalidTopicName(name) == "" {
-			return protocol.Errorf(protocol.ErrUnknownTopicOrPartition, "The topic '%s' does not exist.", name)
-		}
 	}
 	return nil
+}
+
+// namesKeyTwice says whether a resource is to be altered in a key more than once.
+func namesKeyTwice(configs []kmsg.IncrementalAlterConfigsRequestResourceConfig) bool {
+	seen := make(map[string]bool, len(configs))
+	for _, e := range configs {
+		if seen[e.Name] {
+			return true
+		}
+		seen[e.Name] = true
+	}
+	return false
 }
 
 // handleIncrementalAlterConfigs, key 44, v0-v1 (KIP-339). Needs AlterConfigs on each resource.
 func (b *Broker) handleIncrementalAlterConfigs(r *request) {
 	req := r.msg.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
-	image := b.store.Image()
 	c := metadata.IncrementalAlterConfigs{ValidateOnly: req.ValidateOnly}
 	refused := make([]error, len(req.Resources)) // here, by place in the request
 	altered := make([]bool, len(req.Resources))  // here, without the store
 	for i, asked := range req.Resources {
 		res := metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}
-		if refused[i] = b.alterRefusal(r, image, res.Type, res.Name); refused[i] != nil {
+		if namesKeyTwice(asked.Configs) {
+			refused[i] = protocol.Errorf(protocol.ErrInvalidRequest, "Error due to duplicate config keys")
+			continue
+		}
+		if refused[i] = b.alterRefusal(r, res.Type, res.Name); refused[i] != nil {
 			continue
 		}
 		if res.Type == metadata.BrokerLoggerResource {
@@ -250,12 +261,11 @@ func unknownConfigOp(alterations []metadata.ConfigAlteration) bool {
 func (b *Broker) handleAlterConfigs(r *request) {
 	req := r.msg.(*kmsg.AlterConfigsRequest)
 	resp := kmsg.NewPtrAlterConfigsResponse()
-	image := b.store.Image()
 	c := metadata.AlterConfigs{ValidateOnly: req.ValidateOnly}
 	refused := make([]error, len(req.Resources)) // here, by place in the request
 	for i, asked := range req.Resources {
 		res := metadata.ConfigResource{Type: metadata.ResourceType(asked.ResourceType), Name: asked.ResourceName}
-		if refused[i] = b.alterRefusal(r, image, res.Type, res.Name); refused[i] != nil {
+		if refused[i] = b.alterRefusal(r, res.Type, res.Name); refused[i] != nil {
 			continue
 		}
 		a := metadata.ConfigReplacement{Resource: res}

@@ -9,6 +9,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// futureDirExtra is what the directory of a replica that is being moved has in its name
+// beside topic and partition: two separators, a UUID without dashes, and "-future".
+const futureDirExtra = 1 + 1 + 32 + 7
+
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // handleDescribeLogDirs, key 35, v0-v5 (KIP-113, KIP-827, KIP-1066): what is in the data
@@ -79,24 +83,42 @@ func (b *Broker) handleAlterReplicaLogDirs(r *request) {
 	req := r.msg.(*kmsg.AlterReplicaLogDirsRequest)
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	allowed := b.authorize(r, acl.Alter, acl.Cluster())
-	byTopic := map[string]int{}
+	// Of a partition that is named more than once the last counts, as with Apache.
+	dirs := map[protocol.TopicPartition]string{}
 	for _, d := range req.Dirs {
 		for _, t := range d.Topics {
-			i, ok := byTopic[t.Topic]
-			if !ok && len(t.Partitions) > 0 {
-				i = len(resp.Topics)
-				byTopic[t.Topic] = i
-				topic := kmsg.NewAlterReplicaLogDirsResponseTopic()
-				topic.Topic = t.Topic
-				resp.Topics = append(resp.Topics, topic)
-			}
 			for _, n := range t.Partitions {
+				dirs[protocol.TopicPartition{Topic: t.Topic, Partition: n}] = d.Dir
+			}
+		}
+	}
+	byTopic := map[string]int{} // in resp.Topics
+	for _, d := range req.Dirs {
+		for _, t := range d.Topics {
+			for _, n := range t.Partitions {
+				tp := protocol.TopicPartition{Topic: t.Topic, Partition: n}
+				dir, first := dirs[tp]
+				if !first {
+					continue
+				}
+				delete(dirs, tp)
+				i, ok := byTopic[t.Topic]
+				if !ok {
+					i = len(resp.Topics)
+					byTopic[t.Topic] = i
+					topic := kmsg.NewAlterReplicaLogDirsResponseTopic()
+					topic.Topic = t.Topic
+					resp.Topics = append(resp.Topics, topic)
+				}
 				out := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				out.Partition = n
-				if !allowed {
+				switch {
+				case !allowed:
 					out.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
-				} else {
-					out.ErrorCode = r.errorCode(b.moves.start(protocol.TopicPartition{Topic: t.Topic, Partition: n}, d.Dir))
+				case len(t.Topic)+len(itoa(int64(n)))+futureDirExtra > 255:
+					out.ErrorCode = int16(protocol.ErrInvalidTopicException) // for a name of a directory
+				default:
+					out.ErrorCode = r.errorCode(b.moves.start(tp, dir))
 				}
 				resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, out)
 			}

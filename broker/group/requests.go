@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -355,11 +356,25 @@ func (c *Coordinator) DescribeGroups(rc RequestContext, req *kmsg.DescribeGroups
 		}
 		if code != protocol.None {
 			out.ErrorCode = int16(code)
-		} else if req.IncludeAuthorizedOperations && operations != nil {
+		} else if req.IncludeAuthorizedOperations && operations != nil && out.ErrorCode == 0 {
 			out.AuthorizedOperations = operations(id)
 		}
 	}
+	if req.Version >= 6 {
+		// As Apache 4.3.1, the only one that has it: what could not be described comes
+		// first, and without operations.
+		slices.SortStableFunc(resp.Groups, func(x, y kmsg.DescribeGroupsResponseGroup) int {
+			return cmp.Compare(failed(x.ErrorCode), failed(y.ErrorCode))
+		})
+	}
 	done(resp)
+}
+
+func failed(code int16) int {
+	if code != 0 {
+		return 0
+	}
+	return 1
 }
 
 // ListGroups serves ListGroups v0-v5. Groups that the filter refuses are left out. The

@@ -51,9 +51,6 @@ func (c *Controller) alterConfig(m *metadata.Image, resource metadata.ConfigReso
 	if err := checkNull(null); err != nil {
 		return nil, err
 	}
-	if err := checkResource(resource); err != nil {
-		return nil, err
-	}
 	old := m.Config(resource.Type, resource.Name)
 	values := maps.Clone(old)
 	if values == nil {
@@ -165,6 +162,11 @@ func checkResource(r metadata.ConfigResource) error {
 
 // validateConfig checks the values that a resource would have, then that it exists.
 func (c *Controller) validateConfig(m *metadata.Image, r metadata.ConfigResource, values, old map[string]string) error {
+	// As with Apache what is wrong with the operations comes first, then the name, then the
+	// values, then whether there is such a thing.
+	if err := checkResource(r); err != nil {
+		return err
+	}
 	if c.opts.Schema != nil {
 		if err := errorOf(c.opts.Schema.Validate(r, values, old), protocol.ErrInvalidConfig); err != nil {
 			return err
@@ -225,9 +227,6 @@ func (c *Controller) replaceConfig(m *metadata.Image, resource metadata.ConfigRe
 		values[e.Name] = *e.Value
 	}
 	if err := checkNull(null); err != nil {
-		return nil, err
-	}
-	if err := checkResource(resource); err != nil {
 		return nil, err
 	}
 	old := m.Config(resource.Type, resource.Name)

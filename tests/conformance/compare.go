@@ -98,7 +98,18 @@ func diffLists(path string, a, b wire.List, report func(path, a, b string)) {
 		report(path+" order", "["+strings.Join(ta, ", ")+"]", "["+strings.Join(tb, ", ")+"]")
 		return
 	}
-	if namesA, namesB := names(a), names(b); len(a) != len(b) && namesA != nil && namesB != nil {
+	if namesA, namesB := names(a), names(b); namesA != nil && namesB != nil {
+		both := func(in, other []string) (list []string) {
+			for _, name := range in {
+				if slices.Contains(other, name) {
+					list = append(list, name)
+				}
+			}
+			return list
+		}
+		if inA, inB := both(namesA, namesB), both(namesB, namesA); !slices.Equal(inA, inB) {
+			report(path+" order", strings.Join(inA, ", "), strings.Join(inB, ", "))
+		}
 		for i, name := range namesA {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			if j := slices.Index(namesB, name); j >= 0 {
@@ -127,18 +138,33 @@ func diffLists(path string, a, b wire.List, report func(path, a, b string)) {
 	}
 }
 
-// names returns the Name of every element, nil if they do not have one each.
+// names returns what every element of a list is about, nil if that is not told, or not
+// different for each.
 func names(list wire.List) []string {
 	var out []string
 	for _, v := range list {
 		s, _ := v.(*wire.Struct)
-		name, ok := s.Get("Name").(string)
-		if !ok || slices.Contains(out, name) {
+		name := identity(s)
+		if name == "" || slices.Contains(out, name) {
 			return nil
 		}
 		out = append(out, name)
 	}
 	return out
+}
+
+// identity is what an element of a list is about.
+func identity(s *wire.Struct) string {
+	if s == nil {
+		return ""
+	}
+	var parts []string
+	for _, name := range []string{"Name", "Topic", "TopicName", "TopicId", "PartitionIndex", "PartitionId", "Index", "GroupId", "User", "ResourceType", "ResourceName", "Entity"} {
+		if s.Has(name) {
+			parts = append(parts, wire.Text(s.Get(name)))
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 func texts(list wire.List) []string {

@@ -12,6 +12,7 @@ import (
 type explanation struct {
 	event  int        // 0 for all
 	script string     // regular expression of script names, "" for all
+	asked  string     // regular expression of what was asked, of generated requests, "" for all
 	path   string     // regular expression of paths
 	peer   peers.Kind // "" for all
 	theirs string     // regular expression of what they answer, "" for all
@@ -25,7 +26,7 @@ func explain(d difference) string {
 		return "the words of an error message are our own"
 	}
 	for _, e := range explanations {
-		if (e.peer == "" || e.peer == d.Peer) && (e.script == "" || matches("(?:"+e.script+")( v[0-9]+)?", d.Script)) && (e.event == 0 || e.event == d.Event) && matches(e.path, d.Path) &&
+		if (e.peer == "" || e.peer == d.Peer) && (e.script == "" || matches("(?:"+e.script+")( v[0-9]+)?", d.Script)) && (e.event == 0 || e.event == d.Event) && matches(e.path, d.Path) && matches(e.asked, d.Asked) &&
 			matches(e.theirs, d.Theirs) && matches(e.ours, d.Ours) {
 			return e.why
 		}
@@ -100,7 +101,7 @@ var explanations = []explanation{
 		why: "a join or sync that waits and is displaced, by the same member on another connection or by its leaving: we end it with an error, Apache never answers it"},
 	{script: "race: protocols of several members", path: "ProtocolName|Members.*Metadata", theirs: ".*cooperative-sticky.*", ours: ".*range.*",
 		why: "two protocols with as many votes: Apache's choice comes out of a hash map, ours is what the leader likes best"},
-	{script: "scram: what cannot be", path: ".*Error(Code|Message)", theirs: "-1|null|\"The server experienced.*", ours: "93|\"Empty.*",
+	{script: "scram: what cannot be|generated: AlterUserScramCredentials.*", path: ".*Error(Code|Message)", theirs: "-1|null|\"The server experienced.*", ours: "93|\"Empty.*",
 		why: "an empty salted password: Apache's handler throws, we refuse it with UNACCEPTABLE_CREDENTIAL"},
 	{script: "quotas: entities that cannot be", event: 6, theirs: "0|null", ours: `42|.*valid IP.*`,
 		why: "quotas of an IP address: Apache takes short forms and names that resolve, we take addresses only"},
@@ -114,6 +115,35 @@ var explanations = []explanation{
 		why: "a fetch that waits: Apache looks at the ACLs when it comes, we also when records have come"},
 	{script: "(describequorum: .*|sweep: DescribeQuorum)", path: `Nodes.*Listeners\[0\]`, ours: "not there",
 		why: "DescribeQuorum names no listeners of ours: our voters do not speak Kafka's protocol"},
+	{script: "generated: Produce.*", theirs: "silent", ours: ".*ErrorCode: 87.*",
+		why: "Apache never answers null records: its handler dies; we answer INVALID_RECORD"},
+	{script: "generated: Fetch.*", asked: "duplicate, .*", path: "Responses.*",
+		why: "a partition named twice without a session: Apache keeps the last, we answer each"},
+	{script: "generated: Fetch.*", asked: `.*SessionId: -?2147483[0-9]+, .*`, path: "ErrorCode|SessionId|Responses.*",
+		why: "Fetch with a session id at the ends of int32: Apache looks for a shard that it does not have, and fails; we answer as for any id that is not there"},
+	{script: "generated: ListOffsets.* v1[01]", peer: peers.Apache43, path: ".*order",
+		why: "ListOffsets v10 and v11: 4.x puts what is refused first; we answer in the order of the request, as 3.9 does the versions below"},
+	{script: "generated: ListOffsets.* v1[01]", peer: peers.Apache43, path: `Topics\[[0-9]+\]`, theirs: "not there", ours: `.*Partitions: \[\]\}`,
+		why: "ListOffsets of a topic without partitions: 3.9 answers for it, as we do in all versions, 4.x does not"},
+	{script: "generated: ListOffsets.* v1[01]", peer: peers.Apache43, path: `.*ErrorCode`, theirs: "-1", ours: "35",
+		why: "ListOffsets of a timestamp below all that mean something: 4.x fails with UNKNOWN_SERVER_ERROR; we answer UNSUPPORTED_VERSION, as 3.9 does"},
+	{script: "generated: ListOffsets.* v1[01]", peer: peers.Apache43, asked: "duplicate, .*", path: "Topics.*",
+		why: "ListOffsets with a partition named twice: 3.9 answers both, as we do in all versions, 4.x one of them"},
+	{script: "generated: OffsetCommit.*", asked: "duplicate, .*", path: `Topics\[[0-9]+\].Partitions\[[0-9]+\]`, theirs: "not there",
+		why: "OffsetCommit with a partition named twice: Apache answers once where the group refuses it, we twice"},
+	{script: "generated: CreateTopics.*", asked: "oversize, .*", path: `Topics\[[0-9]+\].Error(Code|Message)`, theirs: "-1|null",
+		why: "CreateTopics with a config key of tens of kilobytes: Apache fails at its own error message; we answer INVALID_CONFIG"},
+	{script: "generated: DescribeConfigs.* v0", path: `.*IsDefault`, theirs: "false", ours: "true",
+		why: "DescribeConfigs v0: Apache 3.9 never fills IsDefault; we do, as brokers of that time did"},
+	{script: "generated: DescribeConfigs.*", path: `.*Documentation`, theirs: `".*`, ours: `".*`, why: "the documentation of keys is in our own words"},
+	{script: "generated: DescribeConfigs.*", peer: peers.Apache39, asked: ".*ResourceType: 32, .*", path: `Results.*`,
+		why: "resource type GROUP: 4.x has it, as we do; 3.9 refuses it"},
+	{script: "generated: AlterConfigs.*", theirs: "silent", ours: ".*Null value not supported.*",
+		why: "AlterConfigs with a null value: Apache never answers, we answer INVALID_REQUEST"},
+	{script: "generated: DescribeUserScramCredentials.*", asked: "oversize, .*", theirs: `-1|null|\{User: "", ErrorCode: -1.*|not there`,
+		why: "DescribeUserScramCredentials of a name of tens of kilobytes: Apache fails at its own error message; we answer RESOURCE_NOT_FOUND"},
+	{script: "generated: DescribeTopicPartitions.*", asked: `.*\{Name: ""\}.*Cursor: null.*`, path: "Topics.*|NextCursor",
+		why: "DescribeTopicPartitions with the topic name \"\" and no cursor: Apache dies of a null pointer"},
 	{script: "produce: several topics.*", path: `Responses order`,
 		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
 }

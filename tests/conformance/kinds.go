@@ -56,6 +56,11 @@ func (m *maker) exchange() exchange {
 	if k.change != nil && !k.change(m, tree) {
 		x.kind = "values"
 	}
+	if m.api.Key == 0 && namesPartitionTwice(tree) {
+		// Apache appends one of the two and says nothing of the other: a script shows it.
+		m.used, tree = nil, m.message()
+		x.kind, x.tree = "values", tree
+	}
 	x.encode()
 	if k.bytes != nil {
 		if k.bytes(m, &x) {
@@ -65,6 +70,23 @@ func (m *maker) exchange() exchange {
 		}
 	}
 	return x
+}
+
+func namesPartitionTwice(tree *wire.Struct) bool {
+	seen := map[string]bool{}
+	topics, _ := tree.Get("TopicData").(wire.List)
+	for _, t := range topics {
+		topic := t.(*wire.Struct)
+		partitions, _ := topic.Get("PartitionData").(wire.List)
+		for _, p := range partitions {
+			key := wire.Text(topic.Get("Name")) + wire.Text(topic.Get("TopicId")) + wire.Text(p.(*wire.Struct).Get("Index"))
+			if seen[key] {
+				return true
+			}
+			seen[key] = true
+		}
+	}
+	return false
 }
 
 func (x *exchange) encode() {
@@ -117,8 +139,11 @@ func (m *maker) spot(tree *wire.Struct, ok func(f *schema.Field) bool) (spot, bo
 
 // duplicate puts an element into a list a second time, the same or a little different.
 func (m *maker) duplicate(tree *wire.Struct) bool {
-	if m.api.Key == 33 {
+	switch m.api.Key {
+	case 33:
 		return false // never answered by Apache, and blocks its controller
+	case 0, 11:
+		return false // Apache drops what was named first, or never answers; scripts show it
 	}
 	all := slices.DeleteFunc(m.spots(tree, func(f *schema.Field) bool { return f.Array }), func(s spot) bool {
 		list, _ := s.in.Get(s.field.Name).(wire.List)
