@@ -1,11 +1,14 @@
 // Command conformance holds Barnabas against Apache Kafka. It starts Apache Kafka 3.9.2 and
-// 4.3.1 in KRaft mode and Barnabas one after the other with the same settings, plays the
-// same scripts against each, and compares what comes back field by field: error codes,
+// 4.3.1 in KRaft mode and Barnabas side by side with the same settings, plays the same
+// scripts against each, and compares what comes back field by field: error codes,
 // nulls, defaults, order, throttle times, which tagged fields are there, records down to
 // their headers, which connections close and which requests stay unanswered.
 //
 // Scripts are written by hand (scripts_*.go) or generated from the schema of the requests
-// (generate.go); each runs once for every version of the API that it is about. Every script
+// (generate.go, kinds.go, values.go): valid, boundary, null, empty, duplicate, oversize,
+// strangely named, cut short and so on, ten in a pipeline. What a generated script differs
+// in is made small (shrink.go) and written to testdata/golden, which go test plays against
+// Barnabas alone. Each script runs once for every version of the API that it is about. Every script
 // has names of its own, so that scripts do not see each other and may run at the same time.
 // With -secured the brokers have an authorizer and users, and other scripts are played:
 // every API in every version as a principal without ACLs, with one ACL after the other,

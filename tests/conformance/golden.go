@@ -72,6 +72,7 @@ func readGolden(path string) (*golden, error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 16<<20)
 	var api *schema.API
+	var asked string // by the last request, as text
 	for n := 1; lines.Scan(); n++ {
 		line := lines.Text()
 		word, rest, _ := strings.Cut(line, " ")
@@ -79,6 +80,8 @@ func readGolden(path string) (*golden, error) {
 		case line == "" || word == "#":
 			if n == 1 {
 				g.title = rest
+			} else if len(g.list) > 0 {
+				asked = rest
 			}
 		case api == nil:
 			for _, a := range schema.All() {
@@ -106,7 +109,7 @@ func readGolden(path string) (*golden, error) {
 				return nil, fmt.Errorf("%s:%d: %w", path, n, err)
 			}
 			kind := peers.Kind(word)
-			g.events[kind] = append(g.events[kind], event{Label: sprintf("a: %s v%d", api.Name, g.version), Key: g.key, Answer: answer})
+			g.events[kind] = append(g.events[kind], event{Label: sprintf("a: %s v%d", api.Name, g.version), Asked: asked, Key: g.key, Answer: answer})
 		}
 	}
 	return g, lines.Err()

@@ -33,7 +33,8 @@ func TestAnswersOfGoldenScriptsAreApaches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			one := playing{&script{name: "generated: golden", key: g.key, run: func(t *T) {
+			name := sprintf("generated: %s v%d", lookup(g.key).Name, g.version)
+			one := playing{&script{name: name, key: g.key, run: func(t *T) {
 				t.prepare(g.key)
 				t.exchanges(g.list)
 			}}, g.version}
@@ -42,7 +43,7 @@ func TestAnswersOfGoldenScriptsAreApaches(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.events[peers.Barnabas] = events[:len(g.list)]
-			for _, d := range judge([]peers.Kind{peers.Apache39, peers.Apache43}, "generated: golden", g.events).unexplained {
+			for _, d := range judge([]peers.Kind{peers.Apache39, peers.Apache43}, name, g.events).unexplained {
 				t.Errorf("%s\n%s", g.title, d)
 			}
 		})

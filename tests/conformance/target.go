@@ -51,6 +51,19 @@ func newTarget(kind peers.Kind, addr string) (*target, error) {
 	return t, nil
 }
 
+// isSlow says whether the broker is slow to answer what costs it nothing.
+func (t *target) isSlow() bool {
+	start := time.Now()
+	c, err := dial(t.addr)
+	if err != nil {
+		return true
+	}
+	defer c.close()
+	c.write(encodeFrame(schema.Lookup(18), 0, 1, "conformance", nil))
+	_, err = c.read(10 * time.Second)
+	return err != nil || time.Since(start) > 250*time.Millisecond
+}
+
 // warmUp waits until the broker hands out producer ids and coordinates groups: for the
 // first moments Apache answers that it is not ready, and clients try again.
 func (t *target) warmUp() error {
