@@ -81,9 +81,6 @@ func upsertScram(u metadata.ScramUpsertion) (metadata.Record, error) {
 	case u.Iterations > maxScramIterations:
 		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Too many iterations")
 	}
-	if len(u.SaltedPassword) == 0 {
-		return nil, protocol.Errorf(protocol.ErrUnknownServerError, "The salted password is empty")
-	}
 	digest := sha256.New
 	if u.Mechanism == metadata.ScramSHA512 {
 		digest = sha512.New
