@@ -95,9 +95,7 @@ func (b *Broker) handleUnregisterBroker(r *request) {
 	case req.BrokerID == b.opts.NodeID:
 		err = protocol.Errorf(protocol.ErrInvalidRequest, "Broker %d is running: it answers this request.", req.BrokerID)
 	default:
-		if err = b.store.UnregisterBroker(r.ctx(), req.BrokerID); codeOf(err) == protocol.ErrBrokerIDNotRegistered {
-			err = protocol.ErrBrokerIDNotRegistered // Kafka says no more than that
-		}
+		err = b.store.UnregisterBroker(r.ctx(), req.BrokerID)
 	}
 	if err != nil {
 		resp.ErrorCode = r.errorCode(err)

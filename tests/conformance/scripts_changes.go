@@ -82,7 +82,7 @@ var changeScripts = []script{
 		t.set(topic, "message.timestamp.type", "LogAppendTime")
 		t.produceAs(topic, id, records("a"))
 	}},
-	{"change: the old formats switched off and on", 1, 0, 4, func(t *T) {
+	{"change: the old formats switched off and on", 1, 0, 3, func(t *T) {
 		topic, id := t.topic("t", 1)
 		t.fill(topic, 0, records("a"))
 		for _, on := range []string{"false", "true"} {

@@ -176,6 +176,7 @@ var securityScripts = []script{
 		t.do(kmsg.NewPtrAlterClientQuotasRequest())
 	}},
 	{"initproducerid: many, and all different", 22, 0, 0, func(t *T) {
+		t.producerID() // so that the broker has some to give
 		for range 5 {
 			req := kmsg.NewPtrInitProducerIDRequest()
 			req.TransactionTimeoutMillis = 60000
