@@ -21,7 +21,7 @@ var clientNames = []struct {
 	short bool
 }{
 	{"kcat", true}, {"java-3.9.2", true}, {"java-4.3.1", false}, {"franz-go", true}, {"sarama", false}, {"kafkajs", false}, {"kafka-python-3.0", false},
-	{"librdkafka-2.16", false}, {"java-2.8.2", false}, {"java-0.10.2.2", false},
+	{"java-2.8.2", false}, {"java-0.10.2.2", false},
 }
 
 // matrix is one run and what came of it.
@@ -53,6 +53,8 @@ func (m *matrix) clients(table []*row) {
 		}
 		i := slices.IndexFunc(all, func(p *peers.Peer) bool { return p.Name == c.name })
 		if i < 0 {
+			m.failed++
+			m.problems = append(m.problems, c.name+": there is no such peer")
 			continue
 		}
 		m.columns = append(m.columns, c.name)

@@ -117,7 +117,7 @@ func rows() ([]*row, []*principal) {
 			}
 		}
 		add(row{name: "GSSAPI", who: krbUser, mechanism: "GSSAPI", badIs: "ticket of another realm",
-			cannot: map[string]string{"kafkajs": noKerberos, "librdkafka": "the wheel is built without GSSAPI"}}, kerberos(realm), kerberos(otherRealm))
+			cannot: map[string]string{"kafkajs": noKerberos}}, kerberos(realm), kerberos(otherRealm))
 		bearer := func(path string, token func(i *issuer) string) func(*world, string) (peers.Security, error) {
 			return func(w *world, client string) (peers.Security, error) {
 				// The authority is the issuer's too.
@@ -139,7 +139,7 @@ func rows() ([]*row, []*principal) {
 			}
 		}
 		add(row{name: "delegation token", who: tokenOwner, mechanism: "SCRAM-SHA-256", badIs: "wrong HMAC", cannot: map[string]string{
-			"kcat": noTokens, "librdkafka": noTokens, "sarama": noTokens, "kafkajs": noTokens, "kafka-python": noTokens, "java-0": noTokens}}, token(false), token(true))
+			"kcat": noTokens, "sarama": noTokens, "kafkajs": noTokens, "kafka-python": noTokens, "java-0": noTokens}}, token(false), token(true))
 	}
 	principals := []*principal{plainUser, scram256, scram512, krbUser, oauthUser, tokenOwner}
 	for _, storeType := range storeTypes {
