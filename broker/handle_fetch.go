@@ -63,8 +63,9 @@ type fetchPartition struct {
 type fetchResult struct {
 	out     protocol.FetchResponsePartition
 	region  log.Region
-	refused bool // not known or not allowed: such come last in an answer
-	from    int  // in the request's scratch buffer, for records that were copied or converted
+	source  *replication.Partition // that the records are of, or nil
+	refused bool                   // not known or not allowed: such come last in an answer
+	from    int                    // in the request's scratch buffer, for records that were copied or converted
 	to      int
 }
 
@@ -333,6 +334,7 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 		res.refused = f.waiter == nil && err != protocol.ErrInconsistentTopicID
 		return err
 	}
+	res.source = partition
 	l, role, err := partition.Leader(max(p.currentLeaderEpoch, -1))
 	if err != nil {
 		return err
@@ -648,7 +650,11 @@ func (f *fetch) answerPartition(i int) int64 {
 	out := f.addPartition(i)
 	*out = res.out
 	f.owner = append(f.owner, i)
-	return int64(max(0, res.out.RecordsSize))
+	size := int64(max(0, res.out.RecordsSize))
+	if size > 0 {
+		res.source.Traffic.BytesOut.Add(size)
+	}
+	return size
 }
 
 // encode encodes the response and sends it.

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,10 +20,10 @@ const (
 
 // WriteMetrics writes the broker's metrics: under the names that Kafka's JMX beans get
 // from Prometheus' JMX exporter where Kafka has them, under names of ours where not.
-// docs/metrics.md lists them all. Metrics of each partition come only if asked for: there
-// may be many thousands.
+// docs/metrics.md lists them all. Metrics of each topic and partition come only if asked
+// for: there may be many thousands.
 func (b *Broker) WriteMetrics(w *exposition.Writer, partitions bool) {
-	b.writeTraffic(w)
+	b.writeTraffic(w, partitions)
 	b.writeRequests(w)
 	b.writeConnections(w)
 	b.writeSecurity(w, partitions)
@@ -34,14 +36,47 @@ func (b *Broker) WriteMetrics(w *exposition.Writer, partitions bool) {
 	}
 }
 
-func (b *Broker) writeTraffic(w *exposition.Writer) {
+// topicTraffic is what the partitions of one topic that are here have seen.
+type topicTraffic struct{ messagesIn, bytesIn, bytesOut int64 }
+
+func (b *Broker) trafficByTopic() map[string]*topicTraffic {
+	all := map[string]*topicTraffic{}
+	for p := range b.replicas.All() {
+		t := all[p.Topic]
+		if t == nil {
+			t = new(topicTraffic)
+			all[p.Topic] = t
+		}
+		t.messagesIn += p.Traffic.MessagesIn.Load()
+		t.bytesIn += p.Traffic.BytesIn.Load()
+		t.bytesOut += p.Traffic.BytesOut.Load()
+	}
+	return all
+}
+
+// writeTraffic writes what clients wrote and read: of all topics together, and if asked for of each topic beside it, as Kafka does.
+func (b *Broker) writeTraffic(w *exposition.Writer, topics bool) {
 	m := &b.metrics
+	var traffic map[string]*topicTraffic
+	var names []string
+	if topics {
+		traffic = b.trafficByTopic()
+		names = slices.Sorted(maps.Keys(traffic))
+	}
+	byTopic := func(value func(*topicTraffic) int64) {
+		for _, name := range names {
+			w.Int(value(traffic[name]), "topic", name)
+		}
+	}
 	w.Counter("kafka_server_brokertopicmetrics_messagesin_total", "Records appended.")
 	w.Int(m.messagesIn.Load())
+	byTopic(func(t *topicTraffic) int64 { return t.messagesIn })
 	w.Counter("kafka_server_brokertopicmetrics_bytesin_total", "Bytes of records appended.")
 	w.Int(m.bytesIn.Load())
+	byTopic(func(t *topicTraffic) int64 { return t.bytesIn })
 	w.Counter("kafka_server_brokertopicmetrics_bytesout_total", "Bytes of records sent to consumers.")
 	w.Int(m.bytesOut.Load())
+	byTopic(func(t *topicTraffic) int64 { return t.bytesOut })
 	w.Counter("kafka_server_brokertopicmetrics_failedproducerequests_total", "Partitions of Produce requests that were answered with an error.")
 	w.Int(m.failedProduce.Load())
 	w.Counter("kafka_server_brokertopicmetrics_failedfetchrequests_total", "Partitions of Fetch requests that were answered with an error.")

@@ -51,6 +51,7 @@ func metricsOf(t *testing.T) string {
 func TestMetricsCountWhatClientsDid(t *testing.T) {
 	metrics := metricsOf(t)
 	for _, want := range []string{
+		`kafka_server_brokertopicmetrics_messagesin_total{topic="seen"} 3` + "\n",
 		"kafka_server_kafkaserver_brokerstate 3\n",
 		"kafka_server_replicamanager_underreplicatedpartitions 0\n",
 		"kafka_controller_kafkacontroller_activecontrollercount 1\n",
@@ -121,7 +122,7 @@ The administration port, ` + "`barnabas.admin.listener`" + ` (127.0.0.1:9644), a
 | path | answer |
 |---|---|
 | ` + "`/metrics`" + ` | metrics in Prometheus' text format |
-| ` + "`/metrics?partitions=true`" + ` | the same with those of each partition, of which there may be many thousands |
+| ` + "`/metrics?partitions=true`" + ` | the same with those of each topic and partition, of which there may be many thousands |
 | ` + "`/acls/unused`" + ` | the ACLs that have decided nothing since the broker started, in JSON: what ` + "`barnabas acl lint --admin`" + ` reads |
 | ` + "`/livez`" + ` | 200 as soon as the process is up, also while logs are being recovered |
 | ` + "`/readyz`" + ` | 200 while clients are served, else 503 |
@@ -137,7 +138,8 @@ attribute Count of a ...PerSec meter. Rates and percentiles, which Kafka compute
 computes here: ` + "`rate(kafka_server_brokertopicmetrics_bytesin_total[1m])`" + ` for OneMinuteRate of BytesInPerSec,
 ` + "`histogram_quantile(0.99, rate(barnabas_broker_request_duration_seconds_bucket{api=\"Produce\"}[5m]))`" + ` for
 99thPercentile of TotalTimeMs. Counters begin at 0 when the broker starts. Topic names are labels only in what
-` + "`partitions=true`" + ` adds; metrics by topic such as BytesInPerSec,topic=* are not there.
+` + "`partitions=true`" + ` adds. There the counters of MessagesInPerSec, BytesInPerSec and BytesOutPerSec stand by topic too, beside
+that of all topics: sum what has a topic, or take the one that has none. They count from when this broker got to know the partition.
 
 ## Broker
 

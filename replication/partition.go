@@ -26,10 +26,20 @@ type Partition struct {
 
 	waiters waiterList
 
+	// Traffic counts since the broker knows the partition.
+	Traffic Traffic
+
 	gate sync.RWMutex // held shared by appends, alone while another log takes the log's place
 
 	mu        sync.Mutex // serializes role changes
 	committed commitList // requests that wait for the high watermark
+}
+
+// Traffic counts what clients wrote to a partition and read from it. The counters only grow.
+type Traffic struct {
+	MessagesIn atomic.Int64 // records appended here as the leader
+	BytesIn    atomic.Int64 // of them
+	BytesOut   atomic.Int64 // of records fetched; who answers a fetch adds to it
 }
 
 // Role is what the metadata says of a partition, as far as its replica here is
@@ -98,7 +108,7 @@ func (p *Partition) Append(records []byte, requiredAcks int16, opts log.AppendOp
 		return info, err
 	}
 	if !info.Duplicate {
-		p.appended(l, role, int64(info.Size))
+		p.appended(l, role, int64(info.Size), int64(info.RecordCount))
 	}
 	return info, nil
 }
@@ -122,14 +132,14 @@ func (p *Partition) AppendGroup(group []log.GroupAppend, requiredAcks int16) {
 		group[i].Options.LeaderEpoch = role.LeaderEpoch
 	}
 	l.AppendGroup(group)
-	size, grown := int64(0), false
+	size, records, grown := int64(0), int64(0), false
 	for i := range group {
 		if a := &group[i]; a.Err == nil && !a.Info.Duplicate {
-			size, grown = size+int64(a.Info.Size), true
+			size, records, grown = size+int64(a.Info.Size), records+int64(a.Info.RecordCount), true
 		}
 	}
 	if grown {
-		p.appended(l, role, size)
+		p.appended(l, role, size, records)
 	}
 }
 
@@ -143,7 +153,9 @@ func (p *Partition) enoughReplicas(role *Role, requiredAcks int16) error {
 }
 
 // appended moves the high watermark after an append and wakes who waits for it.
-func (p *Partition) appended(l *log.Log, role *Role, size int64) {
+func (p *Partition) appended(l *log.Log, role *Role, size, records int64) {
+	p.Traffic.MessagesIn.Add(records)
+	p.Traffic.BytesIn.Add(size)
 	if len(role.ISR) == 1 && role.ISR[0] == p.brokerID && l.RaiseHighWatermark(l.LogEndOffset()) {
 		p.committed.reached(l.HighWatermark())
 	}
