@@ -303,7 +303,7 @@ func (b *Broker) handleElectLeaders(r *request) {
 func (b *Broker) handleAlterPartitionReassignments(r *request) {
 	req := r.msg.(*kmsg.AlterPartitionAssignmentsRequest)
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.AllowReplicationFactorChange = true // whatever was asked, as with Apache
+	resp.AllowReplicationFactorChange = r.version == 0 || req.AllowReplicationFactorChange || len(req.Topics) == 0
 	if !b.authorize(r, acl.Alter, acl.Cluster()) {
 		resp.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
 		resp.ErrorMessage = defaultMessage(protocol.ErrClusterAuthorizationFailed)

@@ -87,7 +87,7 @@ func (b *Broker) handleFetch(r *request) {
 		return
 	}
 	if f.req.IsolationLevel < 0 || f.req.IsolationLevel > 1 {
-		if f.r.version >= 13 || f.anyFound() {
+		if f.anyFound() {
 			if f.session != nil && f.full {
 				f.b.sessions.remove(f.session.id, f.r.session.principal)
 			}
