@@ -180,11 +180,6 @@ func (c *Conn) sendBody(key, version int16, body []byte) *Pending {
 	return p
 }
 
-// sendTree sends a request given as a tree.
-func (c *Conn) sendTree(key, version int16, tree *wire.Struct) *Pending {
-	return c.sendBody(key, version, wire.AppendRequest(nil, schema.Lookup(key), version, tree))
-}
-
 // do sends a request and waits for its answer.
 func (c *Conn) do(req kmsg.Request) *Answer { return c.send(req).answer() }
 
