@@ -19,7 +19,14 @@ func TestNothingIsBegunBehindARequestThatClosesTheConnection(t *testing.T) {
 	cut = cut[:len(cut)-20]
 	binary.BigEndian.PutUint32(cut, uint32(len(cut)-4))
 	failing := produceOf("nowhere", 0, recordsOf(t, 1))
-	for name, first := range map[string][]byte{"cut short": cut, "failed with acks=0": w.frame(failing)} {
+	bad := recordsOf(t, 1)
+	bad[len(bad)-1] ^= 1
+	corrupt := produceOf("behind", 0, bad)
+	unanswered := produceOf("behind", 0, recordsOf(t, 1))
+	for name, first := range map[string][]byte{
+		"cut short": cut, "failed with acks=0": w.frame(failing),
+		"failed with acks=0 among its like": append(w.frame(corrupt), w.frame(unanswered)...),
+	} {
 		other := dial(t, b)
 		if _, err := other.conn.Write(append(first, other.frame(good)...)); err != nil {
 			t.Fatal(err)

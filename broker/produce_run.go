@@ -91,8 +91,11 @@ func (c *conn) joinRun(p *produce) bool {
 	if topic == nil || isInternal(topic.Name) || !b.mayKnow(r, acl.Write, acl.Topic(topic.Name)) {
 		return false
 	}
+	if p.req.Acks != 1 && p.req.Acks != -1 {
+		return false // an error of acks=0 ends the connection before the next request
+	}
 	records := asked.Partitions[0].Records
-	if records == nil || p.req.Acks < -1 || p.req.Acks > 1 || protocol.MayBeTransactional(records) || protocol.CheckFirstBatch(records) != nil {
+	if records == nil || protocol.MayBeTransactional(records) || protocol.CheckFirstBatch(records) != nil {
 		return false
 	}
 	partition := c.target.partitionOf(b, image, topic, asked.Partitions[0].Index)
@@ -139,8 +142,6 @@ func (c *conn) appendRun() {
 	c.b.metrics.messagesIn.Add(int64(records))
 	for _, p := range run.produces {
 		switch r := p.r; {
-		case p.req.Acks == 0:
-			p.answerNothing()
 		case len(p.waits) > 0:
 			p.wait()
 		default:
