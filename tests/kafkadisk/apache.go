@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,10 +16,13 @@ import (
 
 // intoApache opens a copy of our directory in Apache 3.9.2 and compares. Apache keeps its
 // topics in its own metadata log, which is made here: a formatted metadata directory
-// whose bootstrap file names the topics with our ids.
+// whose bootstrap file names the topics with our ids. Its first start, on an empty data
+// directory, takes the bootstrap file into that log; one that found our partitions before
+// it had done so would set them aside as strays. The second start finds our directory.
 func (r *runner) intoApache(ctx context.Context, from string, before *state) error {
 	to := filepath.Join(r.dir, "into-apache")
-	if err := copyData(from, to); err != nil {
+	data := filepath.Join(to, "data")
+	if err := copyFile(filepath.Join(from, "data", "meta.properties"), filepath.Join(data, "meta.properties")); err != nil {
 		return err
 	}
 	meta, err := properties(filepath.Join(to, "data", "meta.properties"))
@@ -42,11 +46,22 @@ func (r *runner) intoApache(ctx context.Context, from string, before *state) err
 		return err
 	}
 	defer b.Close()
+	if err := errors.Join(b.Stop(patience), os.RemoveAll(data), copyData(from, to), b.Start()); err != nil {
+		return err
+	}
 	after, err := capture(ctx, b.Addr)
 	if err != nil {
 		return fmt.Errorf("read Apache: %w; its log is %s", err, b.LogPath)
 	}
 	return before.compare(after)
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, 0o644))
 }
 
 // format formats Apache's metadata directory for our cluster. Our data directory is
