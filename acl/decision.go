@@ -110,10 +110,10 @@ func (a *Action) AppendLog(dst []byte, d Decision) []byte {
 	return appendEscaped(dst, d.Rule())
 }
 
-// appendEscaped appends text with control characters, and what is not UTF-8, as escapes.
+// appendEscaped appends text with what is not printable, and what is not UTF-8, as escapes.
 func appendEscaped(dst []byte, text string) []byte {
 	for _, c := range text {
-		if c < ' ' || c == 0x7f || c == '\u0085' || c == '\u2028' || c == '\u2029' || c == '\ufffd' {
+		if !strconv.IsPrint(c) || c == '\ufffd' {
 			quoted := strconv.QuoteRuneToASCII(c)
 			dst = append(dst, quoted[1:len(quoted)-1]...)
 			continue
@@ -183,13 +183,13 @@ func (b *Binding) command(verb, more string) string {
 	return s.String()
 }
 
-// shellQuote writes a word of a POSIX shell's command line; one with control characters in
+// shellQuote writes a word of a POSIX shell's command line; one that is not all printable in
 // the $'…' form that bash and POSIX 2024 read.
 func shellQuote(word string) string {
 	plain, control := word != "", false
 	for _, c := range word {
 		switch {
-		case c < ' ' || c == 0x7f || c == '\ufffd' || c == '\u0085' || c == '\u2028' || c == '\u2029':
+		case !strconv.IsPrint(c) || c == '\ufffd':
 			control = true
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-:/=,@+", c):
 		default:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/barnabas-broker/barnabas/broker/loggers"
 )
@@ -64,7 +65,7 @@ func (h *kafkaHandler) Handle(_ context.Context, r slog.Record) error {
 	b = append(b, "] "...)
 	b = append(b, loggers.LevelName(r.Level)...)
 	b = append(b, ' ')
-	b = append(b, r.Message...)
+	b = appendMessage(b, r.Message)
 	b = append(b, h.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		b = appendAttr(b, h.group, a)
@@ -120,8 +121,41 @@ func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	} else {
 		s = v.String()
 	}
-	if strings.ContainsAny(s, " \t\n\"=") || s == "" {
+	if strings.ContainsAny(s, " \"=") || s == "" || !printable(s) {
 		return strconv.AppendQuote(b, s)
 	}
 	return append(b, s...)
+}
+
+// appendMessage writes a message, what is not printable in it as escapes: names that clients
+// choose stand in some, and none may begin a line or move a terminal's cursor. A line that
+// is indented by a tab stays, as in the list of settings: no record begins so.
+func appendMessage(b []byte, s string) []byte {
+	if printable(s) {
+		return append(b, s...)
+	}
+	for len(s) > 0 {
+		_, size := utf8.DecodeRuneInString(s)
+		if strings.HasPrefix(s, "\n\t") {
+			size = len("\n\t")
+			b = append(b, s[:size]...)
+		} else if c := s[:size]; printable(c) {
+			b = append(b, c...)
+		} else {
+			quoted := strconv.Quote(c)
+			b = append(b, quoted[1:len(quoted)-1]...)
+		}
+		s = s[size:]
+	}
+	return b
+}
+
+// printable says whether the text is UTF-8 that leaves a terminal's cursor on its line.
+func printable(s string) bool {
+	for i, c := range s {
+		if !strconv.IsPrint(c) || c == utf8.RuneError && s[i] != "\ufffd"[0] {
+			return false
+		}
+	}
+	return true
 }
