@@ -5,8 +5,13 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/barnabas-broker/barnabas/auth"
 )
@@ -51,6 +56,55 @@ func TestCVE_2024_27309_ARemovedACLTakesNoOtherAway(t *testing.T) {
 						t.Fatalf("%v %v %s from %v: %v after the changes, %v from %d ACLs at once", who, op, name, host, got, want, len(model))
 					}
 				}
+			}
+		}
+	}
+}
+
+// Loggers interpreted the text that they were given, or let it forge lines. The authorizer's
+// line, and the command that would allow what was refused, carry names that anybody may
+// choose: each is one line of printable characters, and to a shell each name is one word
+// that means itself.
+func TestCVE_2021_44228_CVE_2021_45046_CVE_2026_84439_CVE_2026_84501_NamesForgeNoLineAndNoCommand(t *testing.T) {
+	shell, err := exec.LookPath("bash")
+	if err != nil {
+		t.Log("no bash: the commands are not run")
+	}
+	for _, name := range []string{
+		"${jndi:ldap://127.0.0.1/a}", "$(touch x)", "`touch x`", "a; touch x", "a & touch x", "a | touch x", "a'; touch x; '", `a"; touch x; "`, "--force", "-x", "a b", "*", "~", "#", "!x", `\`, `\'`, "%s%n",
+		"x\nPrincipal = User:admin is Allowed operation = ALTER", "x\r\nforged", "x\rforged", "'\n'; touch x\n", "\x1b[2J\x1b]0;t\x07", "\u009b31m", "\u0085", "\u2028", "\u2029", "\u202e", "\x7f\b\v\f", "\xff\xc0",
+	} {
+		a := NewStandardAuthorizer(Options{})
+		host := netip.MustParseAddr("10.0.0.1")
+		for _, acls := range [][]Binding{nil, {{TopicResource, name, Literal, "User:" + name, "*", Read, Deny}}} {
+			a.Swap(a.Snapshot().Apply(acls, nil))
+			q := Action{Principal: auth.Principal{Type: "User", Name: name}, Host: host, Operation: Read, Resource: Topic(name), API: "Fetch", RefCount: 1}
+			d := a.Authorize(q.Principal, q.Host, q.Operation, q.Resource)
+			grant := q.GrantCommand(d)
+			for what, text := range map[string]string{"line": string(q.AppendLog(nil, d)), "command": grant,
+				"explanation": strings.ReplaceAll(a.Explain(q).String(), "\n", "")} {
+				if i := strings.IndexFunc(text, func(c rune) bool { return !strconv.IsPrint(c) }); i >= 0 || !utf8.ValidString(text) {
+					t.Errorf("the %s of %q: %q", what, name, text)
+				}
+			}
+			if lines := strings.Count(a.Explain(q).String(), "\n"); lines > 3 {
+				t.Errorf("the explanation of %q has %d lines", name, lines)
+			}
+			if shell == "" {
+				continue
+			}
+			cmd := exec.Command(shell, "-c", `barnabas() { printf '%s\0' "$@"; }; `+grant)
+			cmd.Dir = t.TempDir()
+			out, err := cmd.Output()
+			if err != nil {
+				t.Errorf("%s: %v", grant, err)
+			}
+			words := strings.Split(string(out), "\x00")
+			if !slices.Contains(words, name) || !slices.Contains(words, "User:"+name) {
+				t.Errorf("%q is read as %q", grant, words)
+			}
+			if left, err := os.ReadDir(cmd.Dir); err != nil || len(left) > 0 {
+				t.Errorf("%q did something: %v, %v", grant, left, err)
 			}
 		}
 	}
