@@ -59,9 +59,9 @@ func (r *reader) mechanism() (sasl.Mechanism, error) {
 		}
 		a := scram.Auth{User: user, Pass: password, IsToken: l.is("tokenauth")}
 		if name == auth.MechanismScramSHA256 {
-			return a.AsSha256Mechanism(), nil
+			return boundedSCRAM{a.AsSha256Mechanism()}, nil
 		}
-		return a.AsSha512Mechanism(), nil
+		return boundedSCRAM{a.AsSha512Mechanism()}, nil
 	case auth.MechanismGSSAPI:
 		return r.kerberos()
 	case auth.MechanismOAuthBearer:
