@@ -128,7 +128,7 @@ func (p *jaasParser) entry() (JAASEntry, error) {
 	e.Flag = strings.ToLower(p.token.text)
 	switch {
 	case p.token.kind != jaasWord && p.token.kind != jaasQuoted:
-		return JAASEntry{}, p.fail("expected a control flag behind " + e.Module)
+		return JAASEntry{}, p.fail("expected a control flag behind the login module")
 	case e.Flag != "required" && e.Flag != "requisite" && e.Flag != "sufficient" && e.Flag != "optional":
 		return JAASEntry{}, p.fail("expected required, requisite, sufficient or optional behind " + e.Module)
 	}
