@@ -133,3 +133,60 @@ func TestUsersCannotBeListedByTheirRefusals(t *testing.T) {
 		t.Errorf("a known user: %v; an unknown one: %v", known, unknown)
 	}
 }
+
+// Karapace let in whoever sent no Authorization header, because only a header that was there
+// was checked; ZooKeeper's quorum let in whose proof lacked its optional part (2023-44981).
+// Credentials that are not there are wrong ones, for every mechanism and at every step.
+func TestCVE_2025_61673_CVE_2023_44981_WhatIsMissingIsWrong(t *testing.T) {
+	noPassword := NewPlain(NewPlainUsers(map[string]string{"user_alice": "", "user_": "x", "user_bob": "builder"}))
+	scram256, scram512 := testScram(t, ScramSHA256, newClock()), testScram(t, ScramSHA512, newClock())
+	mechanisms := map[string]func() Exchange{
+		"PLAIN":                           func() Exchange { return NewPlain(testUsers()).Start(Peer{}) },
+		"PLAIN of users without password": func() Exchange { return noPassword.Start(Peer{}) },
+		"PLAIN without users":             func() Exchange { return NewPlain(NewPlainUsers(nil)).Start(Peer{}) },
+		"SCRAM-SHA-256":                   func() Exchange { return scram256.Start(Peer{}) },
+		"SCRAM-SHA-512":                   func() Exchange { return scram512.Start(Peer{}) },
+		"OAUTHBEARER":                     func() Exchange { return testBearer().Start(Peer{}) },
+		"OAUTHBEARER without a validator": func() Exchange { return NewOAuthBearer(OAuthBearerOptions{Validator: bearerTable{}}).Start(Peer{}) },
+	}
+	messages := []string{"", "\x00", "\x00\x00", "\x00\x00\x00", "\x00alice", "\x00alice\x00", "alice\x00alice\x00", "\x00\x00secret", "alice",
+		"n,,", "n,,\x01", "n,,\x01\x01", "n,,\x01auth=\x01\x01", "n,,\x01auth=Bearer\x01\x01", "n,,\x01auth=Bearer \x01\x01", "n,a=alice,\x01\x01", "n,,\x01Auth=Bearer good.token==\x01\x01",
+		"n,,n=alice", "n,,n=,r=", "n,,n=alice,r=", "n,,r=x", "n,,n=alice,r=x,tokenauth=true", "c=biws,r=x", "c=biws,r=x,p=", "c=biws,p=", ",,", "e=other"}
+	for name, start := range mechanisms {
+		for _, first := range messages {
+			for _, second := range messages {
+				e := start()
+				step, err := e.Step([]byte(first))
+				if err == nil && step.Done == nil {
+					step, err = e.Step([]byte(second))
+				}
+				if err == nil && step.Done != nil {
+					t.Fatalf("%s: %q and %q are %v", name, first, second, step.Done.Principal)
+				}
+			}
+		}
+	}
+}
+
+// librdkafka takes SCRAM's nonces from a generator that can be guessed, and any client may
+// send the same one for ever: that a recorded login is not good twice rests on our half of
+// the nonce, which has as many random bits as the mechanism asks for and is never used twice.
+func TestAReplayIsPreventedByTheServersNonceAlone(t *testing.T) {
+	if scramNonceBytes*8 < 128 {
+		t.Errorf("%d random bits are in the server's nonce", scramNonceBytes*8)
+	}
+	m := testScram(t, ScramSHA256, newClock())
+	seen := map[string]bool{}
+	for range 1000 {
+		step, err := m.Start(Peer{}).Step([]byte("n,,n=alice,r=always-the-same"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce, _, _ := strings.Cut(string(step.Token), ",")
+		ours, ok := strings.CutPrefix(nonce, "r=always-the-same")
+		if !ok || len(ours) < 22 || seen[ours] {
+			t.Fatalf("%q", step.Token)
+		}
+		seen[ours] = true
+	}
+}

@@ -101,3 +101,43 @@ func make100(b byte) []byte {
 	}
 	return out
 }
+
+// The lz4 library that librdkafka brings along moved memory by a negative length (2021-3520).
+// No block that claims more than it has, or copies from before its beginning, gives anything
+// but an error.
+func TestCVE_2021_3520_BlocksOfLZ4StayWithinTheirBounds(t *testing.T) {
+	const max = 1 << 20
+	good, err := AppendCompress(nil, LZ4, 0, make100('x'))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := 7 // magic, flags, block size, checksum
+	if n := binary.LittleEndian.Uint32(good[header:]); int(n) >= len(good) {
+		t.Fatalf("the header is not %d bytes: %x", header, good)
+	}
+	frame := func(size uint32, block ...byte) []byte {
+		b := binary.LittleEndian.AppendUint32(append([]byte(nil), good[:header]...), size)
+		return append(append(b, block...), 0, 0, 0, 0)
+	}
+	of := func(block ...byte) []byte { return frame(uint32(len(block)), block...) }
+	endless := append([]byte{0xf0}, make([]byte, 0)...)
+	for range 5000 {
+		endless = append(endless, 0xff)
+	}
+	for name, data := range map[string][]byte{
+		"a block of 2 GiB":                   frame(1<<31-1, 'x'),
+		"a stored block of 2 GiB":            frame(1<<32-1, 'x'),
+		"a block longer than the frame":      frame(100, 'x'),
+		"a match before the beginning":       of(0x10, 'x', 2, 0, 0),
+		"a match at distance nought":         of(0x14, 'x', 0, 0, 0x50, 1, 2, 3, 4, 5),
+		"a match 64 KiB back":                of(0x1f, 'x', 0xff, 0xff, 0xff, 0xff, 0),
+		"literals that are not there":        of(0xf0, 0xff, 0xff, 0xff, 0xff, 0),
+		"literals of 1 MiB that are not":     of(endless...),
+		"a match without an end":             of(append([]byte{0x1f, 'x', 1, 0}, endless[1:]...)...),
+		"a match whose distance is cut":      of(0x14, 'x', 1),
+		"a token and nothing":                of(0x50),
+		"a match of 1 MiB in a block of 64K": of(append(append([]byte{0x1f, 'x', 1, 0}, endless[1:]...), 0, 0x50, 1, 2, 3, 4, 5)...),
+	} {
+		boundedBy(t, name, LZ4, data, max)
+	}
+}
