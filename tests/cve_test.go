@@ -84,10 +84,11 @@ func TestCVE_2023_46604_CVE_2021_4104_CVE_2022_23302_NothingFromOutsideSelectsCo
 }
 
 // ZooKeeper's quorum let servers in that had proved nothing (2018-8012), or whose proof
-// lacked a part (2023-44981), and its words of four letters were for everybody (2017-5637).
+// lacked a part (2023-44981), and its words of four letters were for everybody (2017-5637);
+// Pulsar's gateway asked nobody (2023-37544).
 // There is no second door here: nothing listens but Kafka's listeners, behind their gate,
 // and the administration port. Raft has one voter and no network.
-func TestCVE_2023_44981_CVE_2018_8012_CVE_2017_5637_ThereIsNoOtherDoor(t *testing.T) {
+func TestCVE_2023_44981_CVE_2018_8012_CVE_2017_5637_CVE_2023_37544_ThereIsNoOtherDoor(t *testing.T) {
 	known := []string{"broker/admin/server.go", "broker/listener.go",
 		"cmd/barnabas/doctor/system.go"} // sees whether a port is free, and closes it
 	files := calls(t, "net.Listen", "net.ListenTCP", "net.ListenUDP", "net.ListenPacket", "net.ListenUnix", "net.ListenConfig", "net.FileListener", "tls.Listen",
