@@ -5,7 +5,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,4 +134,55 @@ func TestCVE_2022_33683_CertificatesAreVerified(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// The table of docs/security.md names every test that is called after a CVE, and no test that
+// there is not; the CVEs of a line are those of its tests.
+func TestDocumentSecurityListsTheTestsOfCVEs(t *testing.T) {
+	text, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
+				there[f.Name.Name] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test\\w+)`")
+	for _, m := range names.FindAllStringSubmatch(string(text), -1) {
+		if !there[m[1]] {
+			t.Errorf("docs/security.md names %s, which there is not", m[1])
+		}
+	}
+	for name := range there {
+		if (strings.HasPrefix(name, "TestCVE_") || strings.HasPrefix(name, "TestGHSA_")) && !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/security.md does not name %s", name)
+		}
+	}
+	number := regexp.MustCompile(`\b(\d{4})-(\d{4,6})\b`)
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || !names.MatchString(cells[4]) {
+			continue
+		}
+		for _, m := range number.FindAllStringSubmatch(cells[1], -1) {
+			if !strings.Contains(cells[4], "CVE_"+m[1]+"_"+m[2]+"_") {
+				t.Errorf("no test in its line is called after CVE-%s-%s", m[1], m[2])
+			}
+		}
+	}
 }
