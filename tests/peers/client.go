@@ -116,10 +116,13 @@ func (c *lineClient) Consume(group string, topics []string, count int, patience 
 func (c *lineClient) call(patience time.Duration, command string) ([]Record, error) {
 	late := time.AfterFunc(patience, func() { c.cmd.Process.Kill() })
 	defer late.Stop()
+	sent := make(chan struct{})
 	go func() { // a client that died does not read
+		defer close(sent)
 		c.in.WriteString(command)
 		c.in.Flush()
 	}()
+	defer func() { <-sent }() // the answer may come before Flush has returned, and the next command needs the writer
 	var records []Record
 	for {
 		line, err := c.out.ReadString('\n')
