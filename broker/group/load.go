@@ -168,8 +168,8 @@ func (g *group) restore(rec *groupRecord) {
 	g.stateTimestampMs = rec.stateTimestampMs
 	for i := range rec.members {
 		r := &rec.members[i]
-		if g.member(r.memberID) != nil || r.isStatic && g.static[r.instanceID] != nil {
-			continue // two of the same cannot be; the first is kept
+		if r.memberID == "" || g.member(r.memberID) != nil || r.isStatic && g.static[r.instanceID] != nil {
+			continue // none is without an id, and two of the same cannot be: the first is kept
 		}
 		g.add(&member{
 			id: r.memberID, instanceID: r.instanceID, isStatic: r.isStatic,
