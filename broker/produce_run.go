@@ -78,6 +78,9 @@ func (c *conn) joinRun(p *produce) bool {
 	if c.run == nil && !c.hasFrame() || len(p.req.Topics) != 1 || len(p.req.Topics[0].Partitions) != 1 || c.slab == nil {
 		return false
 	}
+	if p.req.Acks != 1 && p.req.Acks != -1 {
+		return false // an error of acks=0 ends the connection before the next request
+	}
 	b, r := c.b, p.r
 	if limits := b.quotas.Limits(); limits.Any(quota.Produce) || limits.Any(quota.Request) {
 		return false // an answer may silence the connection for the next request
@@ -90,9 +93,6 @@ func (c *conn) joinRun(p *produce) bool {
 	topic := c.target.topicOf(image, r.version, asked)
 	if topic == nil || isInternal(topic.Name) || !b.mayKnow(r, acl.Write, acl.Topic(topic.Name)) {
 		return false
-	}
-	if p.req.Acks != 1 && p.req.Acks != -1 {
-		return false // an error of acks=0 ends the connection before the next request
 	}
 	records := asked.Partitions[0].Records
 	if records == nil || protocol.MayBeTransactional(records) || protocol.CheckFirstBatch(records) != nil {
@@ -141,13 +141,13 @@ func (c *conn) appendRun() {
 	c.b.metrics.bytesIn.Add(int64(bytes))
 	c.b.metrics.messagesIn.Add(int64(records))
 	for _, p := range run.produces {
-		switch r := p.r; {
-		case len(p.waits) > 0:
+		if len(p.waits) > 0 {
 			p.wait()
-		default:
-			p.encode()
-			run.answered = append(run.answered, r)
+			continue
 		}
+		r := p.r // encode lets go of p
+		p.encode()
+		run.answered = append(run.answered, r)
 	}
 	c.completeAll(run.answered)
 	run.release()
