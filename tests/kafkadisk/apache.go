@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,7 +45,16 @@ func (r *runner) intoApache(ctx context.Context, from string, before *state) err
 		return err
 	}
 	defer b.Close()
-	if err := errors.Join(b.Stop(patience), os.RemoveAll(data), copyData(from, to), b.Start()); err != nil {
+	if err := b.Stop(patience); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(data); err != nil {
+		return err
+	}
+	if err := copyData(from, to); err != nil {
+		return err
+	}
+	if err := b.Start(); err != nil {
 		return err
 	}
 	after, err := capture(ctx, b.Addr)
@@ -61,7 +69,10 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, 0o644))
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
 }
 
 // format formats Apache's metadata directory for our cluster. Our data directory is
