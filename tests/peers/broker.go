@@ -61,6 +61,7 @@ type Broker struct {
 	program   string
 	args      []string
 	zookeeper *Process
+	ports     []*heldPort // that the broker listens on, or will again
 }
 
 // StartBroker starts a broker of any kind and returns when it listens. What lies in the
@@ -78,22 +79,21 @@ func (c *Cache) StartBroker(kind Kind, options BrokerOptions) (*Broker, error) {
 	if err := mkdirs(dir, b.DataDir); err != nil {
 		return nil, err
 	}
-	ports, err := FreePorts(3)
-	if err != nil {
+	if b.ports, err = holdPorts(3); err != nil {
 		return nil, err
 	}
-	if options.Port != 0 {
-		ports[0] = options.Port
+	if options.Port == 0 {
+		b.Options.Port = b.ports[0].number
 	}
-	b.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	b.Options.Port = ports[0]
+	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.Options.Port)
 	if kind.IsApache() {
-		err = b.prepareApache(ports[1], ports[2])
+		err = b.prepareApache(b.ports[1].number, b.ports[2].number)
 	} else {
 		err = b.prepareBarnabas()
 	}
 	if err != nil {
 		b.stopZooKeeper()
+		b.releasePorts()
 		return nil, err
 	}
 	return b, b.Start()
@@ -129,7 +129,15 @@ func (b *Broker) Close() error {
 		err = b.Stop(60 * time.Second)
 	}
 	b.stopZooKeeper()
+	b.releasePorts()
 	return err
+}
+
+func (b *Broker) releasePorts() {
+	for _, p := range b.ports {
+		p.release()
+	}
+	b.ports = nil
 }
 
 func (b *Broker) stopZooKeeper() {

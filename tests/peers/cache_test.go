@@ -48,17 +48,3 @@ func TestRenameAsyncLeavesOtherNamesAlone(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
-
-func TestFreePortsAreDistinct(t *testing.T) {
-	ports, err := FreePorts(20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[int]bool{}
-	for _, p := range ports {
-		if seen[p] {
-			t.Errorf("port %d twice", p)
-		}
-		seen[p] = true
-	}
-}

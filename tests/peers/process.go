@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -96,35 +95,6 @@ func (p *Process) logTail() []byte {
 		return []byte(err.Error())
 	}
 	return tail(data, 4000)
-}
-
-// FreePorts returns ports of 127.0.0.1 that nobody listens on right now. They lie below
-// the range that outgoing connections take theirs from, so that nobody gets one by
-// accident before it is used.
-func FreePorts(count int) ([]int, error) {
-	var ports []int
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	port := 20000 + (os.Getpid()*37+int(time.Now().UnixNano()/1000))%10000
-	for tried := 0; len(ports) < count; tried++ {
-		if tried > 5000 {
-			return nil, errors.New("no free port found")
-		}
-		if port++; port >= 32000 {
-			port = 20000
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		held = append(held, l)
-		ports = append(ports, port)
-	}
-	return ports, nil
 }
 
 func mkdirs(paths ...string) error {
