@@ -24,7 +24,11 @@ func (c *Cache) Jars(version string) (string, error) {
 
 // ClientJars returns the folder with Apache's Java client of a version, as jars.
 func (c *Cache) ClientJars(version string) (string, error) {
-	return c.maven("java-client-"+version, "client.xml", version)
+	pom := "client.xml"
+	if strings.HasPrefix(version, "0.10.") {
+		pom = "client-0.10.xml"
+	}
+	return c.maven("java-client-"+version, pom, version)
 }
 
 func (c *Cache) maven(name, pom, version string) (string, error) {

@@ -35,11 +35,13 @@ type Security struct {
 	Certificate string `json:",omitempty"` // PEM, the client's own chain
 	Key         string `json:",omitempty"` // PEM
 
-	// For Java: stores of one type, with one password. PEM stores have none.
+	// For Java: stores of one type, with one password. PEM stores have none, only their key
+	// may have one.
 	StoreType     string `json:"-"`
 	TrustStore    string `json:"-"`
 	KeyStore      string `json:"-"`
 	StorePassword string `json:"-"`
+	KeyPassword   string `json:"-"`
 }
 
 func (s *Security) none() bool { return !s.TLS && s.Mechanism == "" }
@@ -119,6 +121,8 @@ func (s *Security) JavaProperties() map[string]string {
 			p["ssl.keystore.type"], p["ssl.keystore.location"] = s.StoreType, s.KeyStore
 			if s.StoreType != "PEM" {
 				p["ssl.keystore.password"], p["ssl.key.password"] = s.StorePassword, s.StorePassword
+			} else if s.KeyPassword != "" {
+				p["ssl.key.password"] = s.KeyPassword
 			}
 		}
 		p["ssl.endpoint.identification.algorithm"] = "https"

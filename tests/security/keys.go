@@ -51,6 +51,15 @@ func (k *keys) issue(authority, name, commonName, keyType string, days int) erro
 	return k.join(name+".pem", name+".key", name+".crt")
 }
 
+// encrypt makes NAME.locked.pem, whose key has a password, of NAME.key and NAME.crt. The
+// cipher is an old one that every Java reads.
+func (k *keys) encrypt(name string) error {
+	if err := k.run("openssl", "pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", "-in", name+".key", "-passout", "pass:"+storePassword, "-out", name+".locked.key"); err != nil {
+		return err
+	}
+	return k.join(name+".locked.pem", name+".locked.key", name+".crt")
+}
+
 // join writes the files one after the other into one.
 func (k *keys) join(to string, from ...string) error {
 	var all []byte
@@ -122,13 +131,15 @@ func (k *keys) materials(clients []string) error {
 		func() error { return k.issue("stranger-ca", "stranger", clients[0], "ec", 30) },
 		func() error { return k.jks("stranger", "stranger.jks") },
 		func() error { return k.pkcs12("stranger", "stranger.p12") },
+		func() error { return k.encrypt("stranger") },
 		func() error { return k.issue("ca", "expired", clients[0], "ec", -1) },
 	}
 	for _, name := range clients {
 		steps = append(steps,
 			func() error { return k.issue("ca", name, name, "ec", 30) },
 			func() error { return k.jks(name, name+".jks") },
-			func() error { return k.pkcs12(name, name+".p12") })
+			func() error { return k.pkcs12(name, name+".p12") },
+			func() error { return k.encrypt(name) })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

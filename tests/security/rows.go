@@ -147,7 +147,12 @@ func rows() ([]*row, []*principal) {
 		principals = append(principals, who)
 		shows := func(name string) func(*world, string) (peers.Security, error) {
 			return func(w *world, client string) (peers.Security, error) {
-				return w.certificate(w.tls(peers.Security{}, client, storeType), name, storeType), nil
+				s := w.certificate(w.tls(peers.Security{}, client, storeType), name, storeType)
+				if storeType == "PEM" && strings.HasPrefix(client, "java-2.8") {
+					// It reads no key from a PEM file that has no password.
+					s.KeyStore, s.KeyPassword = w.keys.path(name+".locked.pem"), storePassword
+				}
+				return s, nil
 			}
 		}
 		r := &row{name: "mTLS, " + storeType + " stores", who: who, listener: storeType, good: shows(who.name), bad: shows("stranger"), badIs: "certificate of another CA"}

@@ -45,7 +45,7 @@ def produce(topic, codec, records, options):
     config = {}
     if "give.up.ms" in options:
         limit = int(options["give.up.ms"])
-        config.update(max_block_ms=limit, delivery_timeout_ms=limit, request_timeout_ms=limit - 10)
+        config.update(max_block_ms=limit, delivery_timeout_ms=limit, request_timeout_ms=limit - 10, bootstrap_timeout_ms=limit)
     if "idempotent" in options:
         config["enable_idempotence"] = options["idempotent"] == "true"
     producer = KafkaProducer(
