@@ -35,6 +35,9 @@ type Options struct {
 	Logger     *slog.Logger         // discards
 	Loggers    *loggers.Registry    // the levels of Logger and of those below it; a new one
 	OnConfig   func(*config.Config) // called when dynamic configuration changed; must not block
+	// PanicsEnd lets every panic end the process, as tests want it, also one that would
+	// only cost a connection. With the build tag invariants it is always set.
+	PanicsEnd bool
 }
 
 // Broker is a running broker.

@@ -83,6 +83,8 @@ type conn struct {
 	stub            []byte // the beginning of a frame, while no buffer is held
 	readAt          time.Time
 	run             *produceRun // requests that are begun and not appended, or nil
+	beginning       *request    // the last that was read; only compared, for it may be another's by now
+	undecoded       *request    // what decode failed at
 	target          target
 
 	doomed atomic.Bool // nothing more is begun: a request closes the connection
@@ -134,6 +136,7 @@ func (c *conn) logger() *slog.Logger {
 
 // serve reads and begins requests until the connection ends.
 func (c *conn) serve() {
+	defer c.containReading()
 	err := c.beginAuthentication()
 	if err == nil {
 		err = c.readLoop()

@@ -12,9 +12,7 @@ func (c *conn) enqueue(r *request) error {
 	defer c.mu.Unlock()
 	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent || c.held > maxUnsentMemory) && !c.closed {
 		if c.run != nil {
-			c.mu.Unlock()
-			c.appendRun()
-			c.mu.Lock()
+			c.unlocked(c.appendRun)
 			continue
 		}
 		c.inline = nil
@@ -23,9 +21,7 @@ func (c *conn) enqueue(r *request) error {
 			continue
 		}
 		c.writing = true
-		c.mu.Unlock()
-		c.writeLoop()
-		c.mu.Lock()
+		c.unlocked(func() { c.writeLoop() })
 	}
 	if c.closed {
 		return net.ErrClosed
@@ -41,14 +37,32 @@ func (c *conn) enqueue(r *request) error {
 	return nil
 }
 
+// unlocked calls f without mu, which is held before and after, also if f panics.
+func (c *conn) unlocked(f func()) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	f()
+}
+
 // complete hands in the answer of r. The answer goes out when all before it have; the
 // reading goroutine sends what its own handlers answered once it has parsed all that
 // arrived, everybody else starts a writer.
 func (c *conn) complete(r *request) {
-	c.b.admitted.release(r.admitted)
-	r.admitted = 0
+	var admitted int64
+	defer func() { c.b.admitted.release(admitted) }()
+	c.handIn(r, &admitted)
+}
+
+// handIn is complete but for the memory that r was admitted with, of which it tells.
+func (c *conn) handIn(r *request, admitted *int64) {
 	held := r.held()
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	*admitted, r.admitted = r.admitted, 0
+	if r.lost {
+		r.releaseAttachments()
+		return
+	}
 	c.held += held
 	r.done = true
 	r.onClose = nil
@@ -58,7 +72,6 @@ func (c *conn) complete(r *request) {
 			c.startWriterLocked()
 		}
 	}
-	c.mu.Unlock()
 }
 
 // completeAll is complete for requests whose handlers the reading goroutine was in.
@@ -73,6 +86,7 @@ func (c *conn) completeAll(answered []*request) {
 		held += r.held()
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.held += held
 	for _, r := range answered {
 		r.done = true
@@ -81,7 +95,6 @@ func (c *conn) completeAll(answered []*request) {
 	if c.head.done {
 		c.drainLocked()
 	}
-	c.mu.Unlock()
 }
 
 // hangUpAfter closes the connection once the answers before r are sent.
@@ -100,12 +113,9 @@ func (c *conn) drainLocked() {
 	now := time.Now()
 	var finished finishedRequests
 	for r := c.head; r != nil && r.done; r = c.head {
-		c.head = r.next
-		if c.head == nil {
-			c.tail = nil
-		}
-		c.inFlight--
-		if c.closed || c.out.hangUp {
+		if r.lost {
+			// Its handler may still come with an answer: it is not used again.
+		} else if c.closed || c.out.hangUp {
 			c.held -= r.held()
 			r.releaseAttachments()
 		} else {
@@ -114,11 +124,18 @@ func (c *conn) drainLocked() {
 				c.out.hangUp = true
 			}
 		}
+		c.head = r.next
+		if c.head == nil {
+			c.tail = nil
+		}
+		c.inFlight--
 		if !r.uncounted {
 			finished.add(&c.b.metrics, r, now)
 		}
-		r.reset()
-		requests.Put(r)
+		if !r.lost {
+			r.reset()
+			requests.Put(r)
+		}
 	}
 	finished.tell(&c.b.metrics)
 	c.room.Signal()
@@ -148,6 +165,7 @@ func (c *conn) startWriterLocked() {
 	c.b.wg.Add(1)
 	go func() {
 		defer c.b.wg.Done()
+		defer c.contain(nil)
 		c.writeLoop()
 	}()
 }

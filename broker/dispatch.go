@@ -29,6 +29,7 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 	r.key, r.version, r.corrID, r.clientID = h.Key, h.Version, h.CorrelationID, c.clientID
 	r.body = frame[h.BodyPos:]
 	r.received = c.readAt
+	c.beginning = r
 	if b.quotas.Limits().Any(quota.Request) {
 		r.received = time.Now() // what those before it took is on their account
 	}
@@ -42,12 +43,11 @@ func (b *Broker) begin(c *conn, frame []byte) error {
 		b.drop(r)
 		return err
 	}
+	b.metrics.began(r)
 	if err := b.auditBegin(r); err != nil {
-		b.metrics.began(r)
 		r.hangUp(err.Error())
 		return nil
 	}
-	b.metrics.began(r)
 	began := r.received
 	if c.run != nil && r.key != protocol.KeyProduce {
 		c.appendRun()
@@ -67,6 +67,14 @@ func (b *Broker) drop(r *request) {
 // decode checks a body against its schema, admits the memory it will take, and has kmsg
 // decode a copy, so that nothing of the message lies in the connection's buffer.
 func (b *Broker) decode(r *request) error {
+	decoded := false
+	defer func() {
+		if !decoded {
+			b.admitted.release(r.admitted)
+			r.admitted = 0
+			r.conn.undecoded = r
+		}
+	}()
 	estimate, err := schema.Check(r.key, r.version, r.body, schema.Limits{MemoryBytes: int(min(b.admitted.limit, 1<<31-1))})
 	if err != nil {
 		return err
@@ -81,7 +89,9 @@ func (b *Broker) decode(r *request) error {
 		return errors.New("no decoder")
 	}
 	r.msg.SetVersion(r.version)
-	return r.msg.ReadFrom(append([]byte(nil), r.body...))
+	err = r.msg.ReadFrom(append([]byte(nil), r.body...))
+	decoded = err == nil
+	return err
 }
 
 // freeMemory is what a request may take without being counted: so little that the limit

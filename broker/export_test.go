@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 )
 
@@ -31,6 +33,49 @@ func (b *Broker) ReloadTLS() error {
 func (b *Broker) RemoveExpiredTokens(ctx context.Context, now time.Time) {
 	b.removeExpiredTokens(ctx, now)
 }
+
+// PanicAt makes requests of an API, on connections to come, run into a panic of a kind.
+func (b *Broker) PanicAt(key int16, kind string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	row := *b.apis[key]
+	row.handle = map[string]func(*Broker, *request){
+		"in the handler": func(b *Broker, r *request) { panic("the handler failed at a-secret") },
+		"while the answer is put in its place": func(b *Broker, r *request) {
+			r.encoded = make([]byte, 8)
+			r.attachments = append(r.attachments, attachment{at: 100, to: 0})
+			r.replyEncoded() // with the connection's lock held
+		},
+		"in a goroutine of the request": func(b *Broker, r *request) {
+			go func() {
+				defer r.conn.contain(r)
+				panic(errors.New("it failed"))
+			}()
+		},
+		"after the answer": func(b *Broker, r *request) {
+			r.encoded = r.beginResponse(false)
+			r.replyEncoded()
+			panic("late")
+		},
+		"in what is shared": func(b *Broker, r *request) { b.timers.start(nil, time.Now(), nil) },
+		"in the log":        func(b *Broker, r *request) { (*log.Log)(nil).Flush() },
+	}[kind]
+	b.apis[key] = &row
+}
+
+// PanicsEnd says whether this is built so that every panic ends the process.
+const PanicsEnd = panicsEnd
+
+// SharedTypes are those in whose methods a panic ends the process.
+func SharedTypes() (names []string) {
+	for _, t := range sharedTypes {
+		names = append(names, t.String())
+	}
+	return names
+}
+
+// Panics is how many have ended a connection, and the memory that requests hold.
+func (b *Broker) Panics() (ended, held int64) { return b.metrics.panics.Load(), b.admitted.held.Load() }
 
 // ServeConn serves requests from nc, which is no socket, until it ends.
 func (b *Broker) ServeConn(nc net.Conn) {

@@ -43,10 +43,18 @@ func (f *fetch) answer() {
 		f.answerNothingYet()
 		return
 	}
+	f.b.metrics.bytesOut.Add(f.answerPartitions())
+	f.encode()
+}
+
+// answerPartitions puts the partitions into the answer, and notes in the session what it
+// tells. It returns the size of the records.
+func (f *fetch) answerPartitions() (bytes int64) {
 	if f.session != nil {
 		f.session.mu.Lock()
+		defer f.session.mu.Unlock()
+		f.resp.SessionID = f.session.id
 	}
-	var bytes int64
 	refused := false
 	for i := range f.results {
 		if f.results[i].refused {
@@ -62,12 +70,7 @@ func (f *fetch) answer() {
 			}
 		}
 	}
-	if f.session != nil {
-		f.resp.SessionID = f.session.id
-		f.session.mu.Unlock()
-	}
-	f.b.metrics.bytesOut.Add(bytes)
-	f.encode()
+	return bytes
 }
 
 // overQuota charges the answer to the client's quota. If the client has to wait, nothing

@@ -7,9 +7,23 @@ import (
 
 // look reads every partition and answers, or waits, if there is too little and time left.
 func (f *fetch) look() {
-	if f.lookLocked() {
+	looked := false
+	defer func() {
+		if !looked {
+			f.dropRegions() // a panic, see conn.contain
+		}
+	}()
+	enough := f.lookLocked()
+	looked = true
+	if enough {
 		f.answer() // nobody else looks any more
 	}
+}
+
+// lookAgain is look from a goroutine of its own.
+func (f *fetch) lookAgain() {
+	defer f.conn.contain(f.r)
+	f.look()
 }
 
 // lookLocked takes the lock itself. It says whether the answer is to be sent.
@@ -44,7 +58,7 @@ func (f *fetch) park() bool {
 			partitions = append(partitions, hosted)
 		}
 	}
-	f.waiter = replication.Wait(partitions, f.minBytes-f.available(), func() { go f.look() })
+	f.waiter = replication.Wait(partitions, f.minBytes-f.available(), func() { go f.lookAgain() })
 	if f.available() >= f.minBytes {
 		return !f.waiter.Cancel() // cancelled: look again at once; else the waker does
 	}

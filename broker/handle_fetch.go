@@ -14,6 +14,7 @@ import (
 type fetch struct {
 	b    *Broker
 	r    *request
+	conn *conn                 // of r, also when that has been answered
 	req  protocol.FetchRequest // good while the handler runs
 	resp protocol.FetchResponse
 
@@ -66,7 +67,7 @@ var fetches = sync.Pool{New: func() any { return new(fetch) }}
 // offset on. Needs Read on each topic, or ClusterAction for a replica.
 func (b *Broker) handleFetch(r *request) {
 	f := fetches.Get().(*fetch)
-	f.b, f.r = b, r
+	f.b, f.r, f.conn = b, r, r.conn
 	if err := f.req.Decode(r.version, r.body, int(min(b.admitted.limit, 1<<31-1))); err != nil {
 		f.release()
 		r.hangUp(err.Error())
@@ -105,7 +106,7 @@ func (f *fetch) reset() {
 	if cap(partitions) > 4096 {
 		partitions, results = nil, nil
 	}
-	f.b, f.r, f.session, f.waiter = nil, nil, nil, nil
+	f.b, f.r, f.conn, f.session, f.waiter = nil, nil, nil, nil, nil
 	f.partitions, f.results, f.gaps, f.owner = partitions, results, f.gaps[:0], f.owner[:0]
 	f.full, f.replica, f.late, f.ended, f.hardLimit = false, false, false, false, false
 }

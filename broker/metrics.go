@@ -29,6 +29,7 @@ type metrics struct {
 	connections       atomic.Int64 // accepted since the start
 	refused           atomic.Int64 // connections refused by a limit
 	badFrames         atomic.Int64
+	panics            atomic.Int64 // that ended a connection
 
 	refusedAuthorizations atomic.Int64
 

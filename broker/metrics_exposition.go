@@ -140,11 +140,11 @@ func (b *Broker) writeRequests(w *exposition.Writer) {
 }
 
 func (b *Broker) writeConnections(w *exposition.Writer) {
-	b.mu.Lock()
 	open := make([]int, len(b.listeners))
 	for i, l := range b.listeners {
 		open[i] = b.connections.open(l.name)
 	}
+	b.mu.Lock()
 	closing := b.closing
 	b.mu.Unlock()
 	w.Gauge("kafka_server_socket_server_metrics_connection_count", "Connections open.")
@@ -157,6 +157,8 @@ func (b *Broker) writeConnections(w *exposition.Writer) {
 	w.Int(b.metrics.refused.Load())
 	w.Counter("barnabas_broker_bad_frames_total", "Connections closed because what came was not a request.")
 	w.Int(b.metrics.badFrames.Load())
+	w.Counter("barnabas_broker_panics_total", "Connections closed because serving them ran into a fault of this program. Its log says where.")
+	w.Int(b.metrics.panics.Load())
 	w.Gauge("kafka_server_kafkaserver_brokerstate", "1 starting, 3 running, 7 shutting down.")
 	switch {
 	case closing:

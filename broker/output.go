@@ -47,6 +47,7 @@ func (o *output) add(r *request) (size int) {
 			continue
 		}
 		o.regions = append(o.regions, attachment{at: len(o.bytes), region: a.region})
+		a.region = log.Region{} // it is released once, whatever comes next
 	}
 	o.bytes = append(o.bytes, r.encoded[done:]...)
 	o.size += size

@@ -41,6 +41,7 @@ func (c *conn) park(r *request, answer []byte, delay time.Duration) error {
 
 // lastAnswer sends an answer and ends the connection.
 func (c *conn) lastAnswer(r *request, answer []byte) {
+	defer c.contain(r)
 	if c.enqueue(r) != nil {
 		return
 	}

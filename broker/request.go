@@ -46,7 +46,8 @@ type request struct {
 
 	next     *request // in the connection's queue; guarded by conn.mu
 	done     bool     // answered; guarded by conn.mu
-	admitted int64    // bytes of memory this request holds
+	lost     bool     // never answered, see conn.abandon; guarded by conn.mu
+	admitted int64    // bytes of memory this request holds; guarded by conn.mu once it is in the queue
 }
 
 // attachment is a run of bytes inside an answer that was not encoded into it: a region of

@@ -44,7 +44,7 @@ func (b *Broker) start() {
 	if err != nil {
 		b.t.Fatalf("configuration of the broker: %v", err)
 	}
-	b.server, err = server.Open(context.Background(), server.Options{Config: c, Logger: slog.New(slog.NewTextHandler(testWriter{b.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	b.server, err = server.Open(context.Background(), server.Options{Config: c, PanicsEnd: true, Logger: slog.New(slog.NewTextHandler(testWriter{b.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		b.t.Fatalf("start the broker: %v", err)
 	}

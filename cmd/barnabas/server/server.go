@@ -34,6 +34,8 @@ type Options struct {
 	// Loggers are the levels of Logger and of the rooms' own; a new one. Logger then lets
 	// everything pass, or is its root.
 	Loggers *loggers.Registry
+	// PanicsEnd is for tests, see [broker.Options].
+	PanicsEnd bool
 }
 
 // Server is a running broker with everything under it.
@@ -126,7 +128,7 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	s.broker, err = broker.Start(ctx, broker.Options{
 		NodeID: s.logs.NodeID(), HostName: host, Config: c, Logs: s.logs, Store: s.store,
-		Version: opts.Version, Logger: opts.Logger, Loggers: opts.Loggers, OnConfig: s.configure,
+		Version: opts.Version, Logger: opts.Logger, Loggers: opts.Loggers, OnConfig: s.configure, PanicsEnd: opts.PanicsEnd,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,6 @@
+//go:build invariants
+
+package broker
+
+// panicsEnd lets every panic end the process.
+const panicsEnd = true
