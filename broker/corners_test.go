@@ -263,3 +263,31 @@ func TestRefusalsHaveApachesForm(t *testing.T) {
 		t.Errorf("DeleteTopics: %+v", resp)
 	}
 }
+
+func TestNullRecordsAreRefusedForTheirPartitionAlone(t *testing.T) {
+	b := brokertest.Start(t)
+	newTopic(t, b, "nulls")
+	req := kmsg.NewPtrProduceRequest()
+	req.SetVersion(8)
+	req.Acks, req.TimeoutMillis = -1, 10_000
+	for _, topic := range []string{"nulls", "none"} {
+		rt := kmsg.NewProduceRequestTopic()
+		rt.Topic = topic
+		rt.Partitions = append(rt.Partitions, kmsg.NewProduceRequestTopicPartition())
+		req.Topics = append(req.Topics, rt)
+	}
+	other := kmsg.NewProduceRequestTopicPartition()
+	other.Partition = 7
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, other)
+	resp := dial(t, b).call(req).(*kmsg.ProduceResponse)
+	var got []protocol.ErrorCode
+	for _, topic := range resp.Topics {
+		for _, p := range topic.Partitions {
+			got = append(got, protocol.ErrorCode(p.ErrorCode))
+		}
+	}
+	want := []protocol.ErrorCode{protocol.ErrInvalidRecord, protocol.ErrUnknownTopicOrPartition, protocol.ErrUnknownTopicOrPartition}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -124,16 +124,13 @@ func (b *Broker) produceTopic(r *request, image *metadata.Image, asked *protocol
 	return nil, name, id, protocol.ErrUnknownTopicOrPartition
 }
 
-// unreadable says why no partition of the request can be written: one of them has no
-// records, or begins with something that is no batch. Apache finds that out when it looks
-// for transactional batches, before anything else, and fails as a whole.
+// unreadable says why no partition of the request can be written: one of them begins with
+// something that is no batch. Apache finds that out when it looks for transactional
+// batches, before anything else, and fails as a whole.
 func (p *produce) unreadable() error {
 	for t := range p.req.Topics {
 		for i := range p.req.Topics[t].Partitions {
 			asked := &p.req.Topics[t].Partitions[i]
-			if asked.Records == nil {
-				return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %d are null.", asked.Index)
-			}
 			if err := protocol.CheckFirstBatch(asked.Records); err != nil {
 				return err
 			}
@@ -173,6 +170,9 @@ func (p *produce) append(image *metadata.Image, topic *metadata.Topic, asked *pr
 	partition := p.r.conn.target.partitionOf(p.b, image, topic, asked.Index)
 	if partition == nil {
 		return protocol.ErrUnknownTopicOrPartition
+	}
+	if asked.Records == nil {
+		return protocol.Errorf(protocol.ErrInvalidRecord, "The records of partition %d are null.", asked.Index)
 	}
 	if p.req.Acks < -1 || p.req.Acks > 1 {
 		if err := protocol.CheckProduceShape(asked.Records, p.r.version); err != nil {

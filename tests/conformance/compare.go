@@ -21,11 +21,16 @@ type difference struct {
 	Path   string
 	Theirs string
 	Ours   string
+
+	as peers.Kind // the other Apache, if it answers as we do
 }
 
 func (d difference) String() string {
 	if d.Asked != "" {
 		d.Label += "\n    asked: " + d.Asked
+	}
+	if d.as != "" {
+		d.Ours += fmt.Sprintf("\n      (as %s)", d.as)
 	}
 	return fmt.Sprintf("%s, event %d, %s\n    %s\n      %-12s %s\n      barnabas     %s", d.Script, d.Event, d.Label, d.Path, d.Peer, d.Theirs, d.Ours)
 }

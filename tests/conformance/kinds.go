@@ -61,6 +61,9 @@ func (m *maker) exchange() exchange {
 		m.used, tree = nil, m.message()
 		x.kind, x.tree = "values", tree
 	}
+	if m.namesTwice(m.api.Request.Fields, tree) {
+		x.kind += " twice"
+	}
 	x.encode()
 	if k.bytes != nil {
 		if k.bytes(m, &x) {
@@ -70,6 +73,36 @@ func (m *maker) exchange() exchange {
 		}
 	}
 	return x
+}
+
+// namesTwice says whether a list of the request names something a second time.
+func (m *maker) namesTwice(fields []schema.Field, s *wire.Struct) bool {
+	for i := range fields {
+		f := &fields[i]
+		if sub, ok := s.Get(f.Name).(*wire.Struct); ok && sub != nil && m.namesTwice(f.Fields, sub) {
+			return true
+		}
+		list, _ := s.Get(f.Name).(wire.List)
+		seen := map[string]bool{}
+		for _, v := range list {
+			name := wire.Text(v)
+			if sub, ok := v.(*wire.Struct); ok {
+				if m.namesTwice(f.Fields, sub) {
+					return true
+				}
+				id := m.identifier(f)
+				if id == nil {
+					continue
+				}
+				name = wire.Text(sub.Get(id.Name)) + wire.Text(sub.Get("ResourceType"))
+			}
+			if seen[name] {
+				return true
+			}
+			seen[name] = true
+		}
+	}
+	return false
 }
 
 func namesPartitionTwice(tree *wire.Struct) bool {
@@ -176,6 +209,9 @@ func (m *maker) null(tree *wire.Struct) bool {
 		return (f.Array || f.Kind == schema.String || f.Kind == schema.Bytes || f.Kind == schema.Records) && !(f.Nullable.Contain(m.version) && m.nullMeansAll(f)) && f.Name != "TransactionalId"
 	})
 	if !ok {
+		return false
+	}
+	if m.api.Key == 0 && s.field.Kind == schema.Records && !m.rare() {
 		return false
 	}
 	s.in.Set(s.field.Name, nil)

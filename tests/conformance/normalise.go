@@ -68,6 +68,9 @@ func (s *symbols) value(key int16, field string, v any) any {
 		}
 		return out
 	case wire.List:
+		if key == 18 && (len(v) > 1 || len(v) == 1 && field == "SupportedFeatures") {
+			return wire.Raw("<" + field + ">") // see apiversions.go
+		}
 		out := wire.List{}
 		for _, x := range v {
 			if s.foreign(x) {
@@ -146,6 +149,8 @@ var hashOrdered = map[place]string{
 	{34, "Partitions"}:        "PartitionIndex",
 	{49, "Entity"}:            "EntityType",
 	{11, "Members"}:           "MemberId",
+	{15, "Groups"}:            "GroupId", // 4.x goes through partitions of the offsets topic
+	{57, "Results"}:           "Feature",
 	{15, "Members"}:           "MemberId",
 	{9, "Topics"}:             "Name",
 	{9, "Partitions"}:         "PartitionIndex",
@@ -219,6 +224,10 @@ func (s *symbols) number(key int16, field string, v int64) any {
 	switch {
 	case key == 55 && (field == "LeaderEpoch" || field == "HighWatermark" || field == "LogEndOffset") && v > 0:
 		return wire.Raw("<some>")
+	case key == 18 && field == "FinalizedFeaturesEpoch" && v >= 0:
+		return wire.Raw("<some>")
+	case key == 71 && field == "SubscriptionId":
+		return s.name("subscription", v)
 	case field == "Port" && v > 0:
 		return wire.Raw("<port>")
 	case field == "ProducerId" && v >= 0:

@@ -44,6 +44,9 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts, 
 		}
 		for i, d := range j.unexplained {
 			unexplained++
+			if opts.each {
+				fmt.Println(d)
+			}
 			groups.add(p, d)
 			// What differs later may follow from what differs first.
 			if i == 0 && shrink.sent[p.script.name] != nil {
@@ -122,9 +125,8 @@ func judge(kinds []peers.Kind, name string, events map[peers.Kind][]event) judge
 		for _, d := range results[peer] {
 			if why := explain(d); why != "" {
 				j.explained[why]++
-			} else if other, ok := agreesWithOther(kinds, results, events, d); ok {
-				j.explained["Apache differs from Apache; as "+string(other)]++
 			} else {
+				d.as, _ = agreesWithOther(kinds, results, events, d)
 				j.unexplained = append(j.unexplained, d)
 			}
 		}

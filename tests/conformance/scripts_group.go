@@ -415,11 +415,15 @@ var groupScripts = []script{
 			a.answer()
 		}
 	}},
-	{"commit: the empty group", 8, 0, 0, func(t *T) {
+	{"alone: commit to the group without a name", 8, 0, 0, func(t *T) {
 		topic, id := t.topic("t", 1)
 		t.offsetsTopic()
 		t.do(offsetCommit("", "", -1, topic, id, 0, 5))
 		t.do(offsetFetch("", topic, id, 0))
+		req := kmsg.NewPtrDeleteGroupsRequest()
+		req.Groups = []string{""}
+		t.do(req)
+		t.do(req)
 	}},
 	{"commit: nothing, and twice", 8, 0, 0, func(t *T) {
 		topic, id := t.topic("t", 1)

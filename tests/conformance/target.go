@@ -105,7 +105,12 @@ func (t *target) warmUp() error {
 	return nil
 }
 
+// serves says whether the broker answers a version of an API. Those of client metrics
+// are served and not said to be, without a receiver.
 func (t *target) serves(key, version int16) bool {
+	if (key == 71 || key == 72) && version == 0 {
+		return true
+	}
 	r, ok := t.ranges[key]
 	return ok && version >= r[0] && version <= r[1]
 }

@@ -64,6 +64,23 @@ var skippedFields = map[string]bool{"ClusterId": true, "ReplicaState": true, "Re
 // harmless takes out of a request what would disturb other scripts, or kill Apache.
 func (m *maker) harmless(s *wire.Struct, in string) {
 	switch m.api.Key {
+	case 8, 11:
+		// A group that all scripts see is not made.
+		if group, ok := s.Get("GroupId").(string); ok && in == "" && !strings.HasPrefix(group, standInPrefix) {
+			if generation, ok := s.Get("GenerationIdOrMemberEpoch").(int64); group != "" || m.api.Key == 8 && (!ok || generation < 0) {
+				s.Set("GroupId", m.name(group))
+			}
+		}
+	case 19:
+		// Neither is such a topic.
+		if name, ok := s.Get("Name").(string); ok && in == "Topics" && !strings.HasPrefix(name, standInPrefix) {
+			switch {
+			case name == "__transaction_state":
+				s.Set("Name", "__consumer_offsets") // it is there already
+			case len(name) > 4 && len(name) <= 249 && name[0] != '_':
+				s.Set("Name", m.name(name)[:len(name)])
+			}
+		}
 	case 32:
 		if in == "Resources" {
 			typ, _ := s.Get("ResourceType").(int64)
@@ -94,6 +111,10 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 	case 57:
 		if in == "" {
 			s.Set("ValidateOnly", true)
+		}
+	case 64:
+		if s.Get("BrokerId") == int64(1) {
+			s.Set("BrokerId", int64(2)) // it is the broker that is asked
 		}
 	}
 }
@@ -129,11 +150,17 @@ func (m *maker) nullMeansAll(f *schema.Field) bool {
 	return slices.Contains([]string{"Topics", "TopicPartitions", "Users"}, f.Name) && m.api.Key != 9
 }
 
+// rare says whether the request may be of a sort that Apache never answers: to wait for
+// no answer takes long.
+func (m *maker) rare() bool { return m.serial%50 == 7 }
+
 // emptyMeansAll says the same of an empty list.
 func (m *maker) emptyMeansAll(f *schema.Field) bool {
 	switch m.api.Key {
 	case 3:
 		return m.version == 0
+	case 9:
+		return f.Name == "Groups" && !m.rare()
 	case 50, 75:
 		return f.Name == "Topics" || f.Name == "Users"
 	case 48:
@@ -153,22 +180,32 @@ func (m *maker) element(f *schema.Field) (any, bool) {
 	}
 	outer := m.topic
 	defer func() { m.topic = outer }()
+	id := m.identifier(f)
+	if id == nil {
+		return m.fields(f.Fields, f.Name), true
+	}
+	m.topic = outer + "/" + f.Name + sprintf("%d", len(m.used))
+	s := m.fields(f.Fields, f.Name)
+	key := outer + "/" + f.Name + wire.Text(s.Get(id.Name))
+	if m.api.Key == 32 || m.api.Key == 33 || m.api.Key == 44 {
+		key += wire.Text(s.Get("ResourceType"))
+	}
+	return s, m.first(key)
+}
+
+// identifier is the field that says what an element of a list is about, nil if there is
+// none.
+func (m *maker) identifier(f *schema.Field) *schema.Field {
 	for i := range f.Fields {
 		id := &f.Fields[i]
 		if !id.Versions.Contain(m.version) || id.Array {
 			continue
 		}
 		if id.Kind == schema.String || id.Kind == schema.UUID || strings.HasSuffix(id.Name, "Index") || id.Name == "Partition" {
-			m.topic = outer + "/" + f.Name + sprintf("%d", len(m.used))
-			s := m.fields(f.Fields, f.Name)
-			key := outer + "/" + f.Name + wire.Text(s.Get(id.Name))
-			if m.api.Key == 32 || m.api.Key == 33 || m.api.Key == 44 {
-				key += wire.Text(s.Get("ResourceType"))
-			}
-			return s, m.first(key)
+			return id
 		}
 	}
-	return m.fields(f.Fields, f.Name), true
+	return nil
 }
 
 // first says whether the request does not have that yet.
@@ -191,6 +228,10 @@ func (m *maker) value(f *schema.Field, in string) any {
 		}
 		return m.rand.IntN(2) == 0
 	case schema.UUID:
+		if m.api.Key == 71 || m.api.Key == 72 {
+			// What one may do depends on what one has done; nobody else has these ids.
+			return wire.UUID(pick(m, m.ids[0], m.ids[1], [16]byte{}))
+		}
 		return wire.UUID(pick(m, m.ids[0], m.ids[1], [16]byte{}, [16]byte{1, 2, 3}))
 	case schema.Bytes:
 		if m.api.Key == 11 {
@@ -325,6 +366,8 @@ func (m *maker) str(f *schema.Field, in string) any {
 			return pick(m, "consumer", "connect", "")
 		}
 		return pick(m, "consumer", "x", "")
+	case "ClientSoftwareName", "ClientSoftwareVersion":
+		return pick(m, "conformance", "1.0", "a", "", "-a", "a-", "a b", "1.0-SNAPSHOT", "ä", strings.Repeat("s", 300))
 	case "ProtocolName":
 		return pick(m, "range", "x", "")
 	}
@@ -355,6 +398,8 @@ func (m *maker) str(f *schema.Field, in string) any {
 func (m *maker) topicName(f *schema.Field) any {
 	strange := !m.valid && m.rand.IntN(10) == 0
 	switch m.api.Key {
+	case 55:
+		return pick(m, "__cluster_metadata", "__cluster_metadata", m.topics[0], m.name("none"), "", "__Cluster_metadata")
 	case 19:
 		if strange {
 			return pick(m, strangeNames...)
@@ -470,5 +515,6 @@ var enums = map[place][]int64{
 	{51, "Mechanism"}:           {1, 2, 0, 3, -1},
 	{57, "UpgradeType"}:         {1, 2, 3, 0, 4, -1},
 	{60, "EndpointType"}:        {1, 2, 0, 3, -1},
+	{72, "CompressionType"}:     {0, 1, 2, 3, 4, 5, -1},
 	{74, "ResourceTypes"}:       {2, 4, 8, 16, 32, 0, 1, 3, 64, -1},
 }
