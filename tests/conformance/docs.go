@@ -17,14 +17,31 @@ func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcript
 	var b strings.Builder
 	b.WriteString("# Conformance\n\n<!-- Written by go run ./tests/conformance -docs. Do not edit. -->\n\n")
 	b.WriteString("Every answer of Barnabas beside the answers of Apache Kafka to the same bytes. `make conformance` repeats it.\n\n")
-	for _, kind := range slices.Sorted(maps.Keys(seen)) {
-		fmt.Fprintf(&b, "- %s: %d scripts played, %d exchanges\n", kind, len(seen[kind].events), seen[kind].exchanges())
+	byHand := map[string]bool{}
+	for _, p := range playings {
+		if !strings.HasPrefix(p.script.name, "generated: ") {
+			byHand[p.script.name] = true
+		}
 	}
-	fmt.Fprintf(&b, "\nSeed of the generated requests: %d.\n\n## What was asked\n\n", opts.seed)
-	b.WriteString("Exchanges by API and version, those of Barnabas; in brackets the versions that no Apache of this run serves.\n\n")
+	fmt.Fprintf(&b, "%d scripts by hand, each in all versions of the API that it is about, and generated requests (seed %d).\n\n", len(byHand), opts.seed)
+	b.WriteString("| broker | scripts and versions played | exchanges | of them generated |\n|---|---|---|---|\n")
+	for _, kind := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", kind, len(seen[kind].events), seen[kind].exchanges(), seen[kind].generated())
+	}
+	b.WriteString("\n## What was asked\n\n")
+	b.WriteString("Exchanges by API and version, those of Barnabas; in brackets the versions that no Apache of this run serves. ‘Others’ are\n" +
+		"versions beyond what the broker serves, keys that no API has, and APIs between brokers.\n\n")
 	counts := map[int16]map[string]int{}
-	for _, events := range seen[peers.Barnabas].events {
+	others, ways := 0, map[string]int{}
+	for name, events := range seen[peers.Barnabas].events {
 		for _, e := range events {
+			if way, _, ok := strings.Cut(e.Asked, ", "); ok && strings.HasPrefix(name, "generated: ") {
+				ways[way]++
+			}
+			if strings.HasPrefix(name, "generated: keys") {
+				others++
+				continue
+			}
 			i := strings.LastIndex(e.Label, " v")
 			if e.Key < 0 || i < 0 {
 				continue
@@ -54,6 +71,11 @@ func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcript
 			fmt.Fprintf(&b, format, v, n)
 		}
 		b.WriteString(" |\n")
+	}
+	fmt.Fprintf(&b, "| | others | %d |\n", others)
+	b.WriteString("\nThe generated ones by what is special about them (‘twice’: something is named a second time):\n\n| requests | what |\n|---|---|\n")
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		fmt.Fprintf(&b, "| %d | %s |\n", ways[way], way)
 	}
 	appendAPIVersions(&b, opts, seen)
 	b.WriteString("\n## What differs, and why\n\nTimes counts single fields.\n\n| times | difference |\n|---|---|\n")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
@@ -47,5 +48,19 @@ func TestAnswersOfGoldenScriptsAreApaches(t *testing.T) {
 				t.Errorf("%s\n%s", g.title, d)
 			}
 		})
+	}
+}
+
+// Whatever the broker says it serves is generated, but for what it says only when it is
+// configured for it.
+func TestEveryAPIServedIsGenerated(t *testing.T) {
+	target, err := newTarget(peers.Barnabas, brokertest.Start(t).Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range target.ranges {
+		if !slices.Contains(generatedKeys, key) {
+			t.Errorf("%s is not generated", lookup(key).Name)
+		}
 	}
 }

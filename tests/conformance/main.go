@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,6 +32,7 @@ type options struct {
 	secured bool
 	shrink  int
 	each    bool
+	slowest int
 	golden  string
 	generated
 }
@@ -46,6 +49,7 @@ func main() {
 	flag.IntVar(&opts.shrink, "shrink", 10, "differences of generated requests to make small, each of its sort once")
 	flag.StringVar(&opts.golden, "golden", filepath.Join("tests", "conformance", "testdata", "golden"), "directory for what is made small")
 	flag.BoolVar(&opts.each, "each", false, "print every difference, not one of each sort")
+	flag.IntVar(&opts.slowest, "slowest", 0, "print how long so many of the slowest scripts took")
 	flag.BoolVar(&opts.verbose, "v", false, "print the transcripts")
 	flag.Func("running", "kind=host:port of a broker that runs already, with the same settings; may be given several times", func(s string) error {
 		kind, addr, ok := strings.Cut(s, "=")
@@ -115,7 +119,8 @@ func run(opts options) error {
 			mu.Lock()
 			defer mu.Unlock()
 			seen[target.kind] = got
-			fmt.Printf("%s: %d scripts, %d exchanges, %v\n", target.kind, len(got.events), got.exchanges(), time.Since(start).Round(time.Millisecond))
+			fmt.Printf("%s: %d scripts, %d exchanges, %d of them generated, %v\n", target.kind, len(got.events), got.exchanges(), got.generated(), time.Since(start).Round(time.Millisecond))
+			got.printSlowest(opts.slowest)
 		})
 	}
 	wg.Wait()
@@ -204,6 +209,15 @@ type transcripts struct {
 	target *target
 	events map[string][]event // by playing
 	errs   map[string]error
+	took   map[string]time.Duration
+}
+
+// printSlowest prints how long the slowest scripts took.
+func (t *transcripts) printSlowest(n int) {
+	names := slices.SortedFunc(maps.Keys(t.took), func(a, b string) int { return cmp.Compare(t.took[b], t.took[a]) })
+	for _, name := range names[:min(n, len(names))] {
+		fmt.Printf("%s: %8v %s\n", t.target.kind, t.took[name].Round(time.Millisecond), name)
+	}
 }
 
 func (t *transcripts) exchanges() (n int) {
@@ -213,14 +227,26 @@ func (t *transcripts) exchanges() (n int) {
 	return n
 }
 
+// generated is how many of them were of generated requests.
+func (t *transcripts) generated() (n int) {
+	for name, events := range t.events {
+		if strings.HasPrefix(name, "generated: ") {
+			n += len(events)
+		}
+	}
+	return n
+}
+
 func playAll(opts options, target *target, playings []playing) *transcripts {
 	label := opts.label()
-	got := &transcripts{target: target, events: map[string][]event{}, errs: map[string]error{}}
+	got := &transcripts{target: target, events: map[string][]event{}, errs: map[string]error{}, took: map[string]time.Duration{}}
 	var mu sync.Mutex
 	one := func(i int) {
+		start := time.Now()
 		events, err := play(target, playings[i], label, i)
 		mu.Lock()
 		defer mu.Unlock()
+		got.took[playings[i].name()] = time.Since(start)
 		got.events[playings[i].name()] = events
 		if err != nil {
 			got.errs[playings[i].name()] = err

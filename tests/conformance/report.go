@@ -16,6 +16,7 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts, 
 	unexplained, explainedCount := 0, map[string]int{}
 	var groups grouped
 	var roots []root
+	shrink.playAgain(opts.peers, playings, seen)
 	for _, p := range playings {
 		name := p.name()
 		if opts.verbose {
@@ -32,13 +33,7 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts, 
 				unexplained++
 			}
 		}
-		events := map[peers.Kind][]event{}
-		for kind, t := range seen {
-			if list, ran := t.events[name]; ran {
-				events[kind] = list
-			}
-		}
-		j := judge(opts.peers, name, events)
+		j := judge(opts.peers, name, eventsOf(p, seen))
 		for why, n := range j.explained {
 			explainedCount[why] += n
 		}

@@ -580,6 +580,7 @@ var groupScripts = []script{
 	}},
 	{"deletegroups: kinds of groups", 42, 0, 0, func(t *T) {
 		topic, id := t.topic("t", 1)
+		t.offsetsTopic()
 		g := t.name("g")
 		m, _ := t.stable(t.on("a"), g)
 		t.quiet(func() { t.on("setup").do(at(8, offsetCommit(t.name("simple"), "", -1, topic, id, 0, 5))) })

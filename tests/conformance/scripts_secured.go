@@ -160,7 +160,11 @@ func sweep(key int16, needs []need) func(t *T) {
 				}
 				p := c.send(at(t.version, sweepRequest(key, t.version, n, uuid)))
 				p.label = phase + ", " + p.label
-				t.recordOurs(p)
+				if tree := t.recordOurs(p); key == 11 && tree != nil && tree.Get("ErrorCode") == int64(0) {
+					// Who has joined leaves, or the next one would wait for him.
+					member, _ := tree.Get("MemberId").(string)
+					t.quiet(func() { t.on("setup").do(at(4, leaveGroup(n, member))) })
+				}
 			}
 			if check {
 				t.settle()
@@ -189,8 +193,8 @@ func sweep(key int16, needs []need) func(t *T) {
 	}
 }
 
-// recordOurs takes an answer down without what other scripts have.
-func (t *T) recordOurs(p *Pending) {
+// recordOurs takes an answer down without what other scripts have, and returns it.
+func (t *T) recordOurs(p *Pending) *wire.Struct {
 	tree, state := p.receive(patience)
 	for list, name := range map[string]string{"Groups": "GroupId", "ConfigResources": "ResourceName"} {
 		if p.api.Key != 16 && p.api.Key != 74 {
@@ -205,6 +209,7 @@ func (t *T) recordOurs(p *Pending) {
 		}
 	}
 	p.record(tree, state)
+	return tree
 }
 
 // securedScripts are the scripts of a secured run.

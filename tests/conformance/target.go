@@ -64,17 +64,23 @@ func (t *target) isSlow() bool {
 	return err != nil || time.Since(start) > 250*time.Millisecond
 }
 
+// question is a request whose answer holds an error code.
+type question struct {
+	key, version int16
+	body         *wire.Struct
+	path         string
+}
+
 // warmUp waits until the broker hands out producer ids and coordinates groups: for the
 // first moments Apache answers that it is not ready, and clients try again.
 func (t *target) warmUp() error {
-	for _, ask := range []struct {
-		key, version int16
-		body         *wire.Struct
-		path         string
-	}{
+	offsetsOf := func(group string) question {
+		return question{9, 5, (&wire.Struct{}).Set("GroupId", group).Set("Topics", wire.List{}), "ErrorCode"}
+	}
+	for _, ask := range []question{
 		{22, 1, (&wire.Struct{}).Set("TransactionalId", nil).Set("TransactionTimeoutMs", int64(60000)), "ErrorCode"},
 		{10, 1, (&wire.Struct{}).Set("Key", "x"), "ErrorCode"},
-		{9, 5, (&wire.Struct{}).Set("GroupId", "x").Set("Topics", wire.List{}), "ErrorCode"},
+		offsetsOf("x0"), offsetsOf("x1"), offsetsOf("x2"), offsetsOf("x3"), offsetsOf("x4"), // five partitions
 	} {
 		api := schema.Lookup(ask.key)
 		for i := 0; ; i++ {
