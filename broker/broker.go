@@ -67,6 +67,7 @@ type Broker struct {
 	connections *connectionLimits
 	unproved    *unproved
 	admitted    *admission
+	slabs       slabStock
 	timers      *timers
 	sessions    *fetchSessions
 	producers   *producerIDs
@@ -141,6 +142,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.authTimeout.Store(int64(network.AuthTimeout))
 	b.unproved = newUnproved(network.AuthConcurrency, func() *config.Network { return &b.config().Broker().Network })
 	b.admitted = newAdmission(requestMemory(network))
+	b.slabs.left.Store(maxSlabs)
 	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
 	b.producers = newProducerIDs(b)
 	if b.telemetry, err = newTelemetry(opts.Config.Broker().Telemetry, b.logger); err != nil {

@@ -3,16 +3,52 @@ package broker
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // slabSize is what a connection reads into while something is arriving. An idle
 // connection holds none.
 const slabSize = 64 << 10
 
-var slabs = sync.Pool{New: func() any { b := make([]byte, slabSize); return &b }}
+// littleBuffer is what a connection reads into, or holds answers in, when there are no slabs.
+const littleBuffer = 4 << 10
 
-func getSlab() *[]byte  { return slabs.Get().(*[]byte) }
-func putSlab(b *[]byte) { slabs.Put(b) }
+// maxSlabs bounds the slabs of a broker: 64 MiB.
+const maxSlabs = 1024
+
+// slab is a buffer of slabSize bytes, leased from a stock.
+type slab struct {
+	bytes []byte
+	stock *slabStock
+}
+
+var slabs = sync.Pool{New: func() any { return &slab{bytes: make([]byte, slabSize)} }}
+
+// slabStock counts the slabs that the connections of a broker may still get. A client that reads its
+// answers holds one for moments; one that goes on asking and does not read holds two or
+// three for as long as it likes. So there is a limit, and past it connections make do
+// with buffers of the size of what is in them.
+type slabStock struct{ left atomic.Int64 }
+
+// lease returns a slab, or nil if there is none left.
+func (s *slabStock) lease() *slab {
+	if s.left.Add(-1) < 0 {
+		s.left.Add(1)
+		return nil
+	}
+	b := slabs.Get().(*slab)
+	b.stock = s
+	return b
+}
+
+// scarce says whether there is none left.
+func (s *slabStock) scarce() bool { return s.left.Load() <= 0 }
+
+func (b *slab) giveBack() {
+	b.stock.left.Add(1)
+	b.stock = nil
+	slabs.Put(b)
+}
 
 // Frames that do not fit a slab are read into buffers of power-of-two classes, from
 // 128 KiB to 8 MiB pooled, above that allocated for the one frame.

@@ -25,8 +25,11 @@ const (
 	// nothing more is read from the connection.
 	maxUnsent = 1 << 20
 	// maxUnsentMemory bounds the part of them that is held in memory, which regions of log
-	// files are not, with the answers that wait for an earlier one to be ready.
-	maxUnsentMemory = slabSize
+	// files are not, with the answers that wait for an earlier one to be ready: with the
+	// one that passes it they mostly fit a slab.
+	maxUnsentMemory = slabSize - 8<<10
+	// scarceUnsentMemory is that bound while there are no slabs.
+	scarceUnsentMemory = littleBuffer / 2
 )
 
 // session is who is on a connection: an immutable snapshot, swapped whole.
@@ -68,8 +71,8 @@ type conn struct {
 	lastActive atomic.Int64 // broker's coarse clock, seconds; for connections.max.idle.ms
 
 	// Used by the reading goroutine alone.
-	slab     *[]byte
-	buf      []byte // what is being parsed: the slab, or a larger buffer for one frame
+	slab     *slab
+	buf      []byte // what is being parsed: the slab, a larger buffer for one frame, or a smaller one for want of slabs
 	start    int    // buf[start:end] has been read and not been parsed
 	end      int
 	clientID string // of the last request: most connections have one

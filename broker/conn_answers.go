@@ -10,7 +10,7 @@ import (
 func (c *conn) enqueue(r *request) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent || c.held > maxUnsentMemory) && !c.closed {
+	for (c.inFlight >= maxInFlight || c.unsent > maxUnsent || c.held > c.maxHeld()) && !c.closed {
 		if c.run != nil {
 			c.unlocked(c.appendRun)
 			continue
@@ -42,6 +42,14 @@ func (c *conn) unlocked(f func()) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	f()
+}
+
+// maxHeld is how much of its answers the connection may hold in memory.
+func (c *conn) maxHeld() int {
+	if c.b.slabs.scarce() {
+		return scarceUnsentMemory
+	}
+	return maxUnsentMemory
 }
 
 // complete hands in the answer of r. The answer goes out when all before it have; the

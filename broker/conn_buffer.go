@@ -140,8 +140,11 @@ func (c *conn) leaseBuffer() {
 		c.buf = make([]byte, maxStub)
 		return
 	}
-	c.slab = getSlab()
-	c.buf = *c.slab
+	if c.slab = c.b.slabs.lease(); c.slab == nil {
+		c.buf = make([]byte, littleBuffer)
+		return
+	}
+	c.buf = c.slab.bytes
 }
 
 // makeLittleRoom is makeRoom for a client that has yet to prove who it is.
@@ -191,13 +194,19 @@ func (c *conn) makeRoom(size int) {
 	if c.end < len(c.buf) {
 		return // fill what there is first
 	}
-	bigger := getBuffer(min(size, max(2*have, 2*slabSize, c.proven)))
+	var bigger []byte
+	if c.b.slabs.scarce() {
+		bigger = make([]byte, min(size, max(2*have, littleBuffer)))
+	} else {
+		bigger = getBuffer(min(size, max(2*have, 2*slabSize, c.proven)))
+	}
 	copy(bigger, c.buf[c.start:c.end])
 	c.releaseBuffers()
 	c.buf, c.start, c.end = bigger, 0, have
 }
 
-// dropLargeBuffer goes back to a slab after a frame that needed more than one.
+// dropLargeBuffer goes back to a slab after a frame that needed more than one, or came
+// when there was none; or, if there is none still, to a smaller buffer.
 func (c *conn) dropLargeBuffer() {
 	if c.slab != nil || c.buf == nil {
 		return
@@ -211,15 +220,23 @@ func (c *conn) dropLargeBuffer() {
 		c.start, c.end = 0, 0
 		return
 	}
-	slab := getSlab()
-	copy(*slab, rest)
+	slab, smaller := c.b.slabs.lease(), []byte(nil)
+	switch {
+	case slab != nil:
+		smaller = slab.bytes
+	case len(c.buf) <= littleBuffer || len(rest) > len(c.buf)/2:
+		return
+	default:
+		smaller = make([]byte, max(len(rest), littleBuffer))
+	}
+	copy(smaller, rest)
 	c.releaseBuffers()
-	c.slab, c.buf, c.start, c.end = slab, *slab, 0, len(rest)
+	c.slab, c.buf, c.start, c.end = slab, smaller, 0, len(rest)
 }
 
 func (c *conn) releaseBuffers() {
 	if c.slab != nil {
-		putSlab(c.slab)
+		c.slab.giveBack()
 		c.slab = nil
 	} else if c.buf != nil {
 		putBuffer(c.buf)

@@ -88,3 +88,9 @@ func (b *Broker) FailedAuthentications() int64 { return b.metrics.unauthenticate
 
 // StrangersBytes is the memory held for clients that have not proved who they are.
 func (b *Broker) StrangersBytes() int64 { return b.unproved.memory.Load() }
+
+// SetSlabs changes how many slabs the connections may get from now on.
+func (b *Broker) SetSlabs(left int64) { b.slabs.left.Store(left) }
+
+// SlabsLeft is how many slabs the connections may still get.
+func (b *Broker) SlabsLeft() int64 { return b.slabs.left.Load() }

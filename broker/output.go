@@ -20,7 +20,7 @@ var errRegionShort = errors.New("a log file is shorter than its index says")
 // between them.
 type output struct {
 	bytes   []byte
-	slab    *[]byte      // whose memory bytes is, or nil
+	slab    *slab        // whose memory bytes is, or nil
 	regions []attachment // at counts in bytes
 	size    int          // of all, regions included
 	hangUp  bool         // close the connection after it
@@ -34,7 +34,7 @@ const maxKeptOutput = 4 << 10
 
 // add appends the answer of r, taking over its regions, and returns its size.
 func (o *output) add(r *request) (size int) {
-	o.makeRoom(r.held())
+	o.makeRoom(r.held(), &r.conn.b.slabs)
 	done := 0
 	size = len(r.encoded)
 	for i := range r.attachments {
@@ -56,7 +56,7 @@ func (o *output) add(r *request) (size int) {
 
 // makeRoom lets bytes take n more without growing as append does, which leaves all that it
 // outgrows for the collector.
-func (o *output) makeRoom(n int) {
+func (o *output) makeRoom(n int, stock *slabStock) {
 	need := len(o.bytes) + n
 	switch {
 	case need <= cap(o.bytes):
@@ -65,10 +65,18 @@ func (o *output) makeRoom(n int) {
 	case need <= maxKeptOutput:
 		o.bytes = append(make([]byte, 0, maxKeptOutput), o.bytes...)
 	case need <= slabSize:
-		o.slab = getSlab()
-		o.bytes = append((*o.slab)[:0], o.bytes...)
+		if o.slab = stock.lease(); o.slab != nil {
+			o.bytes = append(o.slab.bytes[:0], o.bytes...)
+		} else {
+			o.bytes = append(make([]byte, 0, min(max(need, 2*cap(o.bytes)), slabSize)), o.bytes...)
+		}
 	default:
-		bigger := append(getBuffer(need)[:0], o.bytes...)
+		var bigger []byte
+		if stock.scarce() {
+			bigger = append(make([]byte, 0, max(need, len(o.bytes)*3/2)), o.bytes...)
+		} else {
+			bigger = append(getBuffer(need)[:0], o.bytes...)
+		}
 		o.dropBytes()
 		o.bytes = bigger
 	}
@@ -78,7 +86,7 @@ func (o *output) makeRoom(n int) {
 func (o *output) dropBytes() {
 	switch {
 	case o.slab != nil:
-		putSlab(o.slab)
+		o.slab.giveBack()
 	case cap(o.bytes) <= maxKeptOutput:
 		o.bytes = o.bytes[:0]
 		return
@@ -233,14 +241,19 @@ func (s *sender) tryRegion(fd uintptr) bool {
 }
 
 func (c *conn) copyRegion(region *log.Region) error {
-	slab := getSlab()
-	defer putSlab(slab)
+	var buf []byte
+	if slab := c.b.slabs.lease(); slab != nil {
+		defer slab.giveBack()
+		buf = slab.bytes
+	} else {
+		buf = make([]byte, littleBuffer)
+	}
 	for at := int64(0); at < region.Size(); {
-		n, err := region.ReadAt((*slab)[:min(slabSize, region.Size()-at)], at)
+		n, err := region.ReadAt(buf[:min(int64(len(buf)), region.Size()-at)], at)
 		if n == 0 && err != nil {
 			return err
 		}
-		if _, err := c.net.Write((*slab)[:n]); err != nil {
+		if _, err := c.net.Write(buf[:n]); err != nil {
 			return err
 		}
 		at += int64(n)

@@ -2,6 +2,8 @@ package broker_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"testing"
@@ -75,39 +77,105 @@ func TestASlowReaderHoldsUpItselfAlone(t *testing.T) {
 	bystander.call(kmsg.NewPtrApiVersionsRequest())
 }
 
-// A pipeline that nobody reads until all of it is sent is answered whole and in order.
+// A pipeline that nobody reads until all of it is sent is answered whole and in order,
+// also when there are no slabs, or few, to read it into and to answer from.
 func TestAPipelineIsReadLate(t *testing.T) {
-	b := brokertest.Start(t)
-	w := dial(t, b)
-	makeTopic(w, "pipeline")
-	w.call(produceOf("pipeline", 1, recordsOf(t, 100)))
+	for _, slabs := range []int64{1024, 1, 0} {
+		t.Run(fmt.Sprint(slabs, " slabs"), func(t *testing.T) {
+			b := brokertest.Start(t)
+			b.Broker().SetSlabs(slabs)
+			w := dial(t, b)
+			makeTopic(w, "pipeline")
+			w.call(produceOf("pipeline", 1, recordsOf(t, 100)))
+			large := kmsg.NewPtrProduceRequest()
+			large.SetVersion(7)
+			large.Acks = 1
+			for i := range 2000 { // 100 KiB of a topic that is not there
+				topic := kmsg.NewProduceRequestTopic()
+				topic.Topic = fmt.Sprintf("no topic has this name of forty bytes %3d", i)
+				topic.Partitions = []kmsg.ProduceRequestTopicPartition{kmsg.NewProduceRequestTopicPartition()}
+				large.Topics = append(large.Topics, topic)
+			}
+			var all []byte
+			first := w.next
+			const count = 1000
+			for i := range count {
+				switch {
+				case i%100 == 99:
+					all = append(all, w.frame(large)...)
+				case i%3 == 0:
+					all = append(all, w.frame(produceOf("pipeline", -1, recordsOf(t, 1)))...)
+				case i%3 == 1:
+					all = append(all, w.frame(fetchOf("pipeline", 0, 1<<20))...)
+				default:
+					all = append(all, w.frame(kmsg.NewPtrApiVersionsRequest())...)
+				}
+			}
+			sent := make(chan error, 1)
+			go func() {
+				_, err := w.conn.Write(all)
+				sent <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			for i := range count {
+				id, _, err := w.receive()
+				if err != nil || id != first+int32(i)+1 {
+					t.Fatalf("answer %d: %d %v", i, id, err)
+				}
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Clients that go on asking and do not read share a bounded number of slabs, and hold little
+// besides; who comes later is served all the same.
+func TestClientsThatDoNotReadShareTheSlabs(t *testing.T) {
+	b := brokertest.Start(t, "socket.send.buffer.bytes=16384")
+	const slabs = 4
+	b.Broker().SetSlabs(slabs)
+	var memory, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
 	var all []byte
-	first := w.next
-	const count = 1000
-	for i := range count {
-		switch i % 3 {
-		case 0:
-			all = append(all, w.frame(produceOf("pipeline", -1, recordsOf(t, 1)))...)
-		case 1:
-			all = append(all, w.frame(fetchOf("pipeline", 0, 1<<20))...)
-		default:
-			all = append(all, w.frame(kmsg.NewPtrApiVersionsRequest())...)
+	var deaf []*wire
+	for range 100 {
+		w := dial(t, b)
+		if all == nil {
+			for range 3000 {
+				all = append(all, w.frame(kmsg.NewPtrApiVersionsRequest())...)
+			}
 		}
+		w.conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+		w.conn.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+		w.conn.Write(all) // as much as the broker takes
+		deaf = append(deaf, w)
 	}
-	sent := make(chan error, 1)
-	go func() {
-		_, err := w.conn.Write(all)
-		sent <- err
-	}()
-	time.Sleep(50 * time.Millisecond)
-	for i := range count {
-		id, _, err := w.receive()
-		if err != nil || id != first+int32(i)+1 {
-			t.Fatalf("answer %d: %d %v", i, id, err)
+	bystander := dial(t, b)
+	makeTopic(bystander, "late")
+	batch := recordsOf(t, 10_000)
+	for range 5 {
+		bystander.call(produceOf("late", 1, batch))
+		bystander.call(fetchOf("late", 0, 1<<20))
+	}
+	runtime.GC()
+	runtime.GC() // what pools keep is let go the second time
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(memory.HeapAlloc) - int64(cap(all))
+	t.Logf("%d clients hold %d KiB each", len(deaf), grown>>10/int64(len(deaf)))
+	if grown > int64(len(deaf))*(40<<10) {
+		t.Errorf("%d clients that do not read hold %d bytes", len(deaf), grown)
+	}
+	for _, w := range deaf {
+		w.conn.Close()
+	}
+	for waited := 0; b.Broker().SlabsLeft() != slabs; waited++ {
+		if waited > 1000 {
+			t.Fatalf("%d of %d slabs are left when nobody has any", b.Broker().SlabsLeft(), slabs)
 		}
-	}
-	if err := <-sent; err != nil {
-		t.Fatal(err)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

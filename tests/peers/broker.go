@@ -39,6 +39,7 @@ type BrokerOptions struct {
 	Dir    string            // holds data, configuration and log; made if missing, kept at the end
 	Port   int               // of 127.0.0.1; 0 takes a free one
 	Config map[string]string // keys of server.properties beyond the defaults of the tests
+	Unset  []string          // keys of those defaults that are to be left out
 	JVM    []string          // JVM options instead of those of Apache's own scripts
 	Env    []string          // more environment, for example GODEBUG
 	Wrap   []string          // a program to run the broker under, for example taskset -c 0
@@ -164,6 +165,14 @@ func (b *Broker) testConfig() map[string]string {
 	}
 }
 
+// applyOptions changes the defaults as the options of the broker say.
+func (b *Broker) applyOptions(config map[string]string) {
+	for _, key := range b.Options.Unset {
+		delete(config, key)
+	}
+	maps.Copy(config, b.Options.Config)
+}
+
 // addSASL adds the listener of BrokerOptions.SASLPort.
 func (b *Broker) addSASL(config map[string]string) {
 	if b.Options.SASLPort == 0 {
@@ -198,7 +207,7 @@ func (b *Broker) prepareBarnabas() error {
 	config["advertised.listeners"] = "PLAINTEXT://" + b.Addr
 	config["node.id"] = "1"
 	b.addSASL(config)
-	maps.Copy(config, b.Options.Config)
+	b.applyOptions(config)
 	path := filepath.Join(b.Options.Dir, "server.properties")
 	if err := writeProperties(path, config); err != nil {
 		return err
@@ -229,7 +238,7 @@ func (b *Broker) prepareApache(controllerPort, zookeeperPort int) error {
 		config["controller.quorum.voters"] = fmt.Sprintf("%s@127.0.0.1:%d", nodeID, controllerPort)
 	}
 	b.addSASL(config)
-	maps.Copy(config, b.Options.Config)
+	b.applyOptions(config)
 	path := filepath.Join(b.Options.Dir, "server.properties")
 	if err := writeProperties(path, config); err != nil {
 		return err

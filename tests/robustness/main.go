@@ -3,6 +3,7 @@
 //
 //	go run ./tests/robustness
 //	go run ./tests/robustness -short                  a tenth of the clients
+//	go run ./tests/robustness -run 'nothing read'     only scenarios whose name matches
 //	go run ./tests/robustness -broker apache-3.9.2
 //
 // It fails if the broker ends, if a bystander's request fails, if a group keeps members who have vanished, or, for Barnabas, if memory
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -30,14 +32,20 @@ func main() {
 	kind := flag.String("broker", "barnabas", "barnabas, apache-3.9.2 or apache-4.3.1")
 	connections := flag.Int("connections", 10_000, "how many idle connections; each costs this process a descriptor too")
 	short := flag.Bool("short", false, "a tenth of the clients")
+	match := flag.String("run", "", "only scenarios whose name matches this regular expression")
 	flag.Parse()
+	wanted, err := regexp.Compile(*match)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	tenth := 1
 	if *short {
 		tenth = 10
 	}
 	dir, err := os.MkdirTemp("", "barnabas-robustness-")
 	if err == nil {
-		err = run(peers.Kind(*kind), dir, *connections, tenth)
+		err = run(peers.Kind(*kind), dir, *connections, tenth, wanted)
 	}
 	if err != nil {
 		fmt.Printf("FAIL: %v\ndirectory %s\n", err, dir)
@@ -79,14 +87,14 @@ func connectionScenarios(connections int) []scenario {
 		{name: "1 KiB of a frame said to be 100 MiB", count: 2000, begin: func(c *client) error {
 			return c.write(append(binary.BigEndian.AppendUint32(nil, 100<<20), make([]byte, 1024)...))
 		}},
-		{name: "1,000 requests, nothing read", count: 200, begin: func(c *client) error {
+		{name: "1,000 requests, nothing read", count: 2000, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
 				all = c.appendFrame(all, apiVersions())
 			}
 			return c.writeSome(all)
 		}},
-		{name: "1,000 fetches of 1 MiB, nothing read", count: 200, begin: func(c *client) error {
+		{name: "1,000 fetches of 1 MiB, nothing read", count: 2000, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
 				all = c.appendFrame(all, fetch(topic, 0, 1<<20, 0))
@@ -103,7 +111,7 @@ func connectionScenarios(connections int) []scenario {
 	}
 }
 
-func run(kind peers.Kind, dir string, connections, tenth int) error {
+func run(kind peers.Kind, dir string, connections, tenth int, wanted *regexp.Regexp) error {
 	cache, err := peers.OpenCache(os.Stderr)
 	if err != nil {
 		return err
@@ -136,6 +144,9 @@ func run(kind peers.Kind, dir string, connections, tenth int) error {
 	fmt.Printf("%s; a bystander alone: p50 %v, p99 %v, of %d produce requests\n\n", kind, alone.quantile(0.5), alone.quantile(0.99), len(alone))
 	fmt.Printf("%-40s %6s %10s %10s %10s %9s %7s %7s %7s %7s %9s %9s\n", "clients", "count", "before MB", "during MB", "after MB", "KiB each", "files", "after", "gorout.", "after", "p50", "p99")
 	for _, s := range scenarios(connections, tenth) {
+		if !wanted.MatchString(s.name) {
+			continue
+		}
 		if err := one(broker, by, s, goroutines); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

@@ -158,7 +158,11 @@ func (r *runner) run(s *suite) (*outcome, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	b, err := r.cache.StartBroker(r.kind, peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Port: s.port, SASLPort: s.saslPort, Config: s.config})
+	options := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Port: s.port, SASLPort: s.saslPort, Config: s.config}
+	if !r.kind.IsApache() {
+		options.Unset = s.unset
+	}
+	b, err := r.cache.StartBroker(r.kind, options)
 	if err != nil {
 		return nil, err
 	}

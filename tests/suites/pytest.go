@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// asOfKafka39 are tests of kafka-python that expect something else of 3.9 than of 4.x, where ours is as 3.9: a broker of 4.x names
-// its configured advertised.listeners as static and read-only.
+// asOfKafka39 are tests of kafka-python that expect something else of 3.9 than of 4.x, where ours is as 3.9: to a broker of 4.x
+// advertised.listeners are read-only.
 var asOfKafka39 = []string{"test_admin_integration::test_describe_configs_broker_resource_returns_configs"}
 
 // runKafkaPython runs kafka-python's tests that speak to a broker, in one process, and those of asOfKafka39 in another.
