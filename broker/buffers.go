@@ -44,6 +44,13 @@ func (s *slabStock) lease() *slab {
 // scarce says whether there is none left.
 func (s *slabStock) scarce() bool { return s.left.Load() <= 0 }
 
+// abandon counts the slab, if it is one, as given back, and leaves it to the collector.
+func (b *slab) abandon() {
+	if b != nil {
+		b.stock.left.Add(1)
+	}
+}
+
 func (b *slab) giveBack() {
 	b.stock.left.Add(1)
 	b.stock = nil

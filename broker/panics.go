@@ -61,7 +61,8 @@ func (c *conn) containReading() {
 		c.panicked(v, c.beginning)
 		c.stopAuthTimer()
 		c.b.telemetry.forget(c.id)
-		c.slab, c.buf = nil, nil // who knows who still has it
+		c.slab.abandon() // who knows who still has it
+		c.slab, c.buf = nil, nil
 		c.releaseBuffers()
 	}
 }
