@@ -42,7 +42,7 @@ type Options struct {
 
 // Broker is a running broker.
 //
-// Lock order: mu is a leaf.
+// Lock order: mu, then conn.mu.
 type Broker struct {
 	// Constant after Start.
 	opts        Options
@@ -196,7 +196,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		b.timers.run(b.ctx.Done())
 	}()
 	b.wg.Add(1)
-	go b.sweepIdle(b.ctx)
+	go b.sweep(b.ctx)
 	if b.tokens.enabled() {
 		b.wg.Add(1)
 		go b.sweepTokens(b.ctx)

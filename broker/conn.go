@@ -85,6 +85,7 @@ type conn struct {
 	readErr         error
 	stub            []byte // the beginning of a frame, while no buffer is held
 	readAt          time.Time
+	pace            pace
 	run             *produceRun // requests that are begun and not appended, or nil
 	beginning       *request    // the last that was read; only compared, for it may be another's by now
 	undecoded       *request    // what decode failed at
@@ -103,6 +104,7 @@ type conn struct {
 	out      output   // answers in order, not yet taken by a writer
 	spare    output   // the writer's other buffer
 	writing  bool     // somebody is in writeLoop
+	sent     int64    // broker's coarse clock, when the client last took something, while writing
 	unsent   int      // bytes in out and with the writer
 	held     int      // bytes in memory of these and of the answers that are ready in the queue
 	hangUp   *request // close once everything before it is sent
@@ -172,10 +174,9 @@ func badFrame(format string, args ...any) error {
 
 func (c *conn) readLoop() error {
 	for {
-		if err := c.fill(); err != nil {
+		if err := c.fillAtPace(); err != nil {
 			return err
 		}
-		c.touch()
 		c.readAt = time.Now()
 		for {
 			if !c.hasFrame() {
@@ -215,6 +216,36 @@ func (c *conn) readLoop() error {
 			return err
 		}
 	}
+}
+
+// fillAtPace is fill, with an eye on how fast the rest of a request comes. Only a whole
+// request, or as much of it as may be expected of a slow client, is a sign of life.
+func (c *conn) fillAtPace() error {
+	have := c.end - c.start
+	if have == 0 {
+		c.pace.whole()
+		if err := c.fill(); err != nil {
+			return err
+		}
+		if c.hasFrame() {
+			c.touch()
+		}
+		return nil
+	}
+	c.pace.wait(c.b.coarseNow.Load())
+	if err := c.fill(); err != nil {
+		return err
+	}
+	enough := c.b.config().Broker().Network.MinRequestRate * int(paceWindow/time.Second)
+	came := c.pace.came(c.b.coarseNow.Load(), c.end-c.start-have, enough)
+	if c.hasFrame() {
+		c.pace.whole()
+		came = true
+	}
+	if came {
+		c.touch()
+	}
+	return nil
 }
 
 // refuseFrame ends the connection because of bytes that are no request. What was asked

@@ -213,6 +213,7 @@ func (c *conn) writeLoop() error {
 		taken := c.out
 		c.out = c.spare
 		c.spare = output{}
+		c.sent = c.b.coarseNow.Load()
 		c.mu.Unlock()
 
 		size, held := taken.size, len(taken.bytes)

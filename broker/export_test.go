@@ -63,6 +63,42 @@ func (b *Broker) PanicAt(key int16, kind string) {
 	b.apis[key] = &row
 }
 
+// Sweep looks at the connections as if it were so much later.
+func (b *Broker) Sweep(later time.Duration) {
+	b.sweepConnections(b.coarseNow.Load() + int64(later/time.Second))
+}
+
+// Waiting is how many connections wait for the rest of a request, and how many for their
+// client to take an answer.
+func (b *Broker) Waiting() (requests, answers int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		if c.pace.since.Load() != 0 {
+			requests++
+		}
+		c.mu.Lock()
+		if c.writing {
+			answers++
+		}
+		c.mu.Unlock()
+	}
+	return requests, answers
+}
+
+// SlowClosed is how many connections were closed because of slow requests and answers.
+func (b *Broker) SlowClosed() (requests, answers int64) {
+	return b.metrics.slowRequests.Load(), b.metrics.stalledAnswers.Load()
+}
+
+// Pace is for tests what a connection knows of how fast a request comes.
+type Pace struct{ p pace }
+
+func (p *Pace) Wait(now int64)                     { p.p.wait(now) }
+func (p *Pace) Came(now int64, n, enough int) bool { return p.p.came(now, n, enough) }
+func (p *Pace) Whole()                             { p.p.whole() }
+func (p *Pace) TooSlow(now int64) bool             { return p.p.tooSlow(now) }
+
 // PanicsEnd says whether this is built so that every panic ends the process.
 const PanicsEnd = panicsEnd
 

@@ -184,9 +184,8 @@ func (b *Broker) closeExcess() {
 	}
 }
 
-// sweepIdle closes connections on which nothing has moved for connections.max.idle.ms,
-// and keeps the coarse clock.
-func (b *Broker) sweepIdle(ctx context.Context) {
+// sweep keeps the coarse clock, and looks at the connections now and then.
+func (b *Broker) sweep(ctx context.Context) {
 	defer b.wg.Done()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -198,21 +197,11 @@ func (b *Broker) sweepIdle(ctx context.Context) {
 			b.coarseNow.Store(now.Unix())
 		}
 		most := b.config().Broker().Network.ConnectionsMaxIdle
-		if most < 0 || n%max(1, min(10, int(most/(4*time.Second)))) != 0 {
-			continue
+		if most < 0 {
+			most = time.Minute
 		}
-		var idle []*conn
-		limit := b.coarseNow.Load() - int64(most/time.Second)
-		b.mu.Lock()
-		for c := range b.conns {
-			if c.lastActive.Load() < limit {
-				idle = append(idle, c)
-			}
-		}
-		b.mu.Unlock()
-		for _, c := range idle {
-			c.logger().Debug("closing an idle connection")
-			c.close()
+		if n%max(1, min(10, int(most/(4*time.Second)))) == 0 {
+			b.sweepConnections(b.coarseNow.Load())
 		}
 	}
 }

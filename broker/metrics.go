@@ -29,6 +29,8 @@ type metrics struct {
 	connections       atomic.Int64 // accepted since the start
 	refused           atomic.Int64 // connections refused by a limit
 	badFrames         atomic.Int64
+	slowRequests      atomic.Int64 // connections closed because of
+	stalledAnswers    atomic.Int64 // likewise
 	panics            atomic.Int64 // that ended a connection
 
 	refusedAuthorizations atomic.Int64

@@ -167,6 +167,13 @@ func (c *conn) write(b []byte, more bool) error {
 		return nil
 	}
 	if c.raw == nil || !more {
+		for len(b) > slabSize {
+			if _, err := c.net.Write(b[:slabSize]); err != nil {
+				return err
+			}
+			b = b[slabSize:]
+			c.took()
+		}
 		_, err := c.net.Write(b)
 		return err
 	}
@@ -189,6 +196,7 @@ func (s *sender) tryBytes(fd uintptr) bool {
 			s.bytes = s.bytes[n:]
 		case unix.EINTR:
 		case unix.EAGAIN:
+			s.conn.took()
 			return false
 		default:
 			s.err = err
@@ -225,7 +233,7 @@ func (s *sender) tryRegion(fd uintptr) bool {
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
-			s.conn.touch() // a slow reader is no idle one
+			s.conn.took()
 			return false
 		case err != nil:
 			s.err = err
@@ -256,6 +264,7 @@ func (c *conn) copyRegion(region *log.Region) error {
 		if _, err := c.net.Write(buf[:n]); err != nil {
 			return err
 		}
+		c.took()
 		at += int64(n)
 	}
 	return nil

@@ -154,7 +154,7 @@ var lookedAt = []string{
 	"broker.telemetry.apply", "broker.telemetry.push",
 	"broker.Broker.serve", // of the acceptor, where every panic ends the process
 	"broker.Broker.Close", "broker.Broker.closeTokenSessions", "broker.Broker.forget", "broker.Broker.closeExcess",
-	"broker.Broker.sweepIdle", "broker.Broker.writeConnections",
+	"broker.Broker.sweepConnections", "broker.conn.took", "broker.Broker.writeConnections",
 }
 
 // A lock that a panic leaves behind stops whoever wants it next. So it is given back by a

@@ -72,6 +72,8 @@ type Network struct {
 	MaxConnectionsPerIPOverrides    map[string]int // max.connections.per.ip.overrides, host or address as written; dynamic
 	MaxConnectionCreationRate       int            // max.connection.creation.rate, per second; dynamic
 	ConnectionsMaxIdle              time.Duration  // connections.max.idle.ms; negative: never closed
+	MinRequestRate                  int            // barnabas.request.min.bytes.per.second; 0: off; dynamic
+	MaxAnswerStall                  time.Duration  // barnabas.answer.max.stall.ms; 0: off; dynamic
 	ConnectionFailedAuthDelay       time.Duration  // connection.failed.authentication.delay.ms
 	RequestTimeout                  time.Duration  // request.timeout.ms, of requests to other brokers
 	SaslServerMaxReceiveSize        int32          // sasl.server.max.receive.size

@@ -78,6 +78,8 @@ func (c *Config) network() Network {
 		MaxConnectionsPerIPOverrides:    c.connectionOverrides(),
 		MaxConnectionCreationRate:       c.integer("max.connection.creation.rate"),
 		ConnectionsMaxIdle:              c.millis("connections.max.idle.ms"),
+		MinRequestRate:                  c.integer("barnabas.request.min.bytes.per.second"),
+		MaxAnswerStall:                  c.millis("barnabas.answer.max.stall.ms"),
 		ConnectionFailedAuthDelay:       c.millis("connection.failed.authentication.delay.ms"),
 		RequestTimeout:                  c.millis("request.timeout.ms"),
 		SaslServerMaxReceiveSize:        c.int32("sasl.server.max.receive.size"),
