@@ -73,12 +73,12 @@ func openWorld(cache *peers.Cache, dir string, kind peers.Kind, principals []*pr
 	if w.kdc, err = startKDC(filepath.Join(dir, "kdc")); err != nil {
 		return nil, err
 	}
-	for _, p := range [][3]string{{service, realm, ""}, {"krb-user", realm, "krb-secret"}, {"krb-user", otherRealm, "krb-secret"}, {service, otherRealm, ""}, {"http/localhost", realm, ""}} {
+	for _, p := range [][3]string{{service, realm, ""}, {"krb-user", realm, "krb-secret"}, {"krb-user", otherRealm, "krb-secret"}, {"krb-admin", realm, "krb-secret"}, {service, otherRealm, ""}, {"http/localhost", realm, ""}} {
 		if err := w.kdc.add(p[0], p[1], p[2]); err != nil {
 			return nil, err
 		}
 	}
-	if err := errors.Join(w.kdc.kinit("krb-user", realm), w.kdc.kinit("krb-user", otherRealm)); err != nil {
+	if err := errors.Join(w.kdc.kinit("krb-user", realm), w.kdc.kinit("krb-user", otherRealm), w.kdc.kinit("krb-admin", realm)); err != nil {
 		return nil, err
 	}
 	if err := w.startBroker(); err != nil {
@@ -124,7 +124,7 @@ func (w *world) startBroker() error {
 		"sasl.enabled.mechanisms":                   "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,GSSAPI,OAUTHBEARER",
 		"sasl.kerberos.service.name":                "kafka",
 		"authorizer.class.name":                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users":                               "User:admin",
+		"super.users":                               "User:admin;User:krb-admin;User:oauth-admin",
 		"delegation.token.secret.key":               "the brokers' own secret",
 		"sasl.oauthbearer.jwks.endpoint.url":        w.issuer.url + "/keys",
 		"sasl.oauthbearer.expected.issuer":          w.issuer.url,
@@ -161,6 +161,9 @@ func (w *world) startBroker() error {
 		if protocol == "SSL" {
 			c[prefix+"ssl.client.auth"] = "required"
 			continue
+		}
+		if protocol == "SASL_SSL" {
+			c[prefix+"ssl.client.auth"] = "requested" // who shows a certificate must have a good one
 		}
 		c[prefix+"plain.sasl.jaas.config"] = plainModule + fmt.Sprintf(` required username="admin" password=%q user_admin=%[1]q user_plain-user="plain secret";`, adminPassword)
 		for _, m := range []string{"scram-sha-256", "scram-sha-512"} {

@@ -36,10 +36,13 @@ type matrix struct {
 	reasons  []string // why cells are empty
 	problems []string
 	wire     [][3]string // row and case, what came, whether that is right
-	passed   int
-	failed   int
-	empty    int
-	refused  int // logins and requests that clients were refused in passing cells
+	// By row and column: what came, in short. A dash has its reason below the table.
+	refusalCells   map[string]map[string]string
+	refusalReasons []string
+	passed         int
+	failed         int
+	empty          int
+	refused        int // logins and requests that clients were refused in passing cells
 }
 
 func (m *matrix) selected(r *row) bool { return m.wantRow(r.name) && (r.short || !m.short) }
@@ -232,18 +235,76 @@ func (m *matrix) refusals(table []*row, cases []refusalCase) {
 			continue
 		}
 		for _, c := range cases {
-			if !strings.HasPrefix(r.name, c.row) {
+			if !c.of(r) {
 				continue
 			}
-			got := outcome(c.run(m.world, r.listener))
-			m.judge(r.name+": "+c.name, got, c.fits(m.world.kind, got), c.want)
+			got := outcome(c.run(m.world, r))
+			ok := c.fits(m.world.kind, got)
+			m.judge(r.name+": "+c.name, got, ok, c.want)
+			m.refusal(r, c.column, got, ok)
 		}
+		m.nothingMissing(r)
 		err := m.world.foreign(context.Background(), r, works)
 		got := fmt.Sprintf("%d requests refused with 29, 30, 31, 53", len(works))
 		if err != nil {
 			got = strings.ReplaceAll(err.Error(), "\n", "; ")
 		}
 		m.judge(r.name+": another's topics, groups, cluster", got, err == nil, "")
+	}
+}
+
+// refusal notes what came for the table of refusals: the first of a column stands there, and
+// whatever went wrong.
+func (m *matrix) refusal(r *row, column, got string, ok bool) {
+	if column == "" {
+		return
+	}
+	if m.refusalCells == nil {
+		m.refusalCells = map[string]map[string]string{}
+	}
+	if m.refusalCells[r.name] == nil {
+		m.refusalCells[r.name] = map[string]string{}
+	}
+	code, _, _ := strings.Cut(got, " ")
+	text := code
+	switch {
+	case strings.HasPrefix(got, "TLS alert"):
+		text = "TLS alert"
+	case got == "closed":
+		text = got
+	}
+	if !ok {
+		text = "FAIL"
+	}
+	if m.refusalCells[r.name][column] == "" || !ok {
+		m.refusalCells[r.name][column] = text
+	}
+}
+
+// nothingMissing fails a row without something in each column, unless there is a reason.
+func (m *matrix) nothingMissing(r *row) {
+	for _, column := range refusalColumns {
+		if m.refusalCells[r.name][column] != "" {
+			continue
+		}
+		why := ""
+		if column == "wrong certificate" && r.listener == listenerClear {
+			why = "no certificates without TLS"
+		}
+		for prefix, reason := range nothingToRefuse[column] {
+			if strings.HasPrefix(r.name, prefix) {
+				why = reason
+			}
+		}
+		if why == "" {
+			m.judge(r.name+": "+column, "not tested", false, "")
+			continue
+		}
+		m.refusal(r, column, "–", true)
+		reason := fmt.Sprintf("%s: %s", column, why)
+		if !slices.Contains(m.refusalReasons, reason) {
+			m.refusalReasons = append(m.refusalReasons, reason)
+		}
 	}
 }
 
@@ -284,6 +345,7 @@ func (m *matrix) print(out io.Writer) {
 	for _, r := range m.reasons {
 		fmt.Fprintln(out, "  –", r)
 	}
+	m.printRefusals(out)
 	fmt.Fprintln(out)
 	for _, line := range m.wire {
 		fmt.Fprintf(out, "%-4s %-74s %s\n", line[2], line[0], line[1])
@@ -292,4 +354,30 @@ func (m *matrix) print(out io.Writer) {
 		fmt.Fprintln(out, "FAIL", p)
 	}
 	fmt.Fprintf(out, "%d passed, %d failed, %d cells that the client cannot do\n", m.passed, m.failed, m.empty)
+}
+
+// printRefusals prints what each row refuses, with the error code that the client gets.
+func (m *matrix) printRefusals(out io.Writer) {
+	if len(m.refusalCells) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\nRefused, with error code (58 is SASL_AUTHENTICATION_FAILED) or otherwise:\n%-28s", "")
+	for _, c := range refusalColumns {
+		fmt.Fprintf(out, " %18s", c)
+	}
+	fmt.Fprintln(out)
+	table, _ := rows()
+	for _, r := range table {
+		if m.refusalCells[r.name] == nil {
+			continue
+		}
+		fmt.Fprintf(out, "%-28s", r.name)
+		for _, c := range refusalColumns {
+			fmt.Fprintf(out, " %18s", m.refusalCells[r.name][c])
+		}
+		fmt.Fprintln(out)
+	}
+	for _, r := range m.refusalReasons {
+		fmt.Fprintln(out, "  –", r)
+	}
 }

@@ -1,10 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -14,12 +21,26 @@ import (
 	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
+// refusalColumns are what issues and auditors ask of every way in.
+var refusalColumns = []string{"wrong secret", "expired", "wrong realm", "wrong certificate", "replayed"}
+
+// nothingToRefuse says why a row has nothing in a column; by the beginning of the row's name.
+var nothingToRefuse = map[string]map[string]string{
+	"wrong secret": {},
+	"expired":      {"PLAIN": "passwords have no end", "SCRAM": "passwords have no end"},
+	"wrong realm": {"PLAIN": "no realms", "SCRAM": "no realms", "delegation token": "no realms",
+		"mTLS": "no realms: the authority is in the next column"},
+	"wrong certificate": {},
+	"replayed":          {"PLAIN, plaintext": "whoever has heard the password has it: that is what TLS is for"},
+}
+
 // refusalCase is one thing that must not get in, and Kafka's own answer to it.
 type refusalCase struct {
-	row  string // beginning of the names of the rows it belongs to
-	name string
-	want string // "TLS" is any alert
-	run  func(w *world, listener string) error
+	row    string // beginning of the names of the rows it belongs to
+	column string // of the table of refusals; "" is none
+	name   string
+	want   string // "TLS" is any alert
+	run    func(w *world, r *row) error
 	// apache is what Apache's brokers do instead, where we do not follow them.
 	apache string
 }
@@ -36,9 +57,9 @@ func badCredentials(mechanism string) string {
 
 // onWire runs on a connection of our own, and then proves that who was not let in is not
 // served.
-func onWire(f func(w *world, c *wire) error) func(*world, string) error {
-	return func(w *world, listener string) error {
-		c, err := w.dial(listener, nil)
+func onWire(f func(w *world, c *wire) error) func(*world, *row) error {
+	return func(w *world, r *row) error {
+		c, err := w.dial(r.listener, nil)
 		if err != nil {
 			return err
 		}
@@ -57,7 +78,7 @@ func onWire(f func(w *world, c *wire) error) func(*world, string) error {
 func refusalCases(principals []*principal) []refusalCase {
 	var all []refusalCase
 	add := func(row, name, want string, f func(w *world, c *wire) error) {
-		all = append(all, refusalCase{row: row, name: name, want: want, run: onWire(f)})
+		all = append(all, refusalCase{row: row, column: columnOf[name], name: name, want: want, run: onWire(f)})
 	}
 	who := map[string]*principal{}
 	for _, p := range principals {
@@ -90,23 +111,21 @@ func refusalCases(principals []*principal) []refusalCase {
 		try("only the broker's nonce", wrong, func(s *scramTry) { s.nonce = func(n string) string { return n[24:] } })
 		try("acts for another", otherThanI, func(s *scramTry) { s.authzid = "admin" })
 		add(mechanism, "replayed login", wrong, func(w *world, c *wire) error {
-			before, err := w.dial(listenerClear, nil)
-			if err != nil {
-				return err
-			}
-			defer before.Close()
-			s := &scramTry{mechanism: mechanism, user: p.name, password: p.password}
-			if err := before.scram(s); err != nil {
-				return fmt.Errorf("the login to replay failed: %w", err)
-			}
-			return c.scram(&scramTry{mechanism: mechanism, user: p.name, password: p.password, final: s.sent})
+			return replayed(w, c, scramTry{mechanism: mechanism, user: p.name, password: p.password})
 		})
 	}
 	token := func(name string, change func(s *scramTry)) {
 		add("delegation token", name, badCredentials("SCRAM-SHA-256"), func(w *world, c *wire) error {
-			id, hmac, err := w.delegationToken(who["token-owner"])
+			life := time.Hour
+			if name == "expired token" {
+				life = 2 * time.Second
+			}
+			id, hmac, err := w.delegationToken(who["token-owner"], life)
 			if err != nil {
 				return err
+			}
+			if name == "expired token" {
+				time.Sleep(life)
 			}
 			s := &scramTry{mechanism: "SCRAM-SHA-256", user: id, password: hmac, token: true}
 			change(s)
@@ -114,9 +133,18 @@ func refusalCases(principals []*principal) []refusalCase {
 		})
 	}
 	token("wrong HMAC", func(s *scramTry) { s.password = "wrong" })
+	token("expired token", func(*scramTry) {})
 	token("unknown token", func(s *scramTry) { s.user = "AAAAAAAAAAAAAAAAAAAAAA" })
 	token("token as a user", func(s *scramTry) { s.token = false })
 	token("user as a token", func(s *scramTry) { s.user, s.password = "token-owner", "owner secret" })
+
+	add("delegation token", "replayed login", badCredentials("SCRAM-SHA-256"), func(w *world, c *wire) error {
+		id, hmac, err := w.delegationToken(who["token-owner"], time.Hour)
+		if err != nil {
+			return err
+		}
+		return replayed(w, c, scramTry{mechanism: "SCRAM-SHA-256", user: id, password: hmac, token: true})
+	})
 
 	krb := func(name, want string, first func(w *world, c *wire) (*ticket, error), authzid string) {
 		add("GSSAPI", name, want, func(w *world, c *wire) error {
@@ -195,13 +223,36 @@ func refusalCases(principals []*principal) []refusalCase {
 	add("OAUTHBEARER", "acts for another", "58 Authentication failed: Client requested an authorization id (admin) that is different from the token's principal name (oauth-user)",
 		func(w *world, c *wire) error { return c.bearer("admin", w.issuer.token("oauth-user", nil)) })
 
+	add("OAUTHBEARER", "token replayed after its end", bad, func(w *world, c *wire) error {
+		// Brokers allow for clocks that are 30 s apart: it is good for a last moment.
+		token := w.issuer.token("oauth-user", map[string]any{"iat": time.Now().Add(-time.Hour).Unix(), "exp": time.Now().Add(-27 * time.Second).Unix()})
+		before, err := w.dial(listenerClear, nil)
+		if err != nil {
+			return err
+		}
+		defer before.Close()
+		if err := before.bearer("", token); err != nil {
+			return fmt.Errorf("the login to replay failed: %w", err)
+		}
+		time.Sleep(4 * time.Second)
+		return c.bearer("", token)
+	})
+
 	certificate := func(name, want string, files string, plaintext bool) {
-		all = append(all, refusalCase{row: "mTLS", name: name, want: want, run: func(w *world, listener string) error {
+		all = append(all, refusalCase{row: "mTLS", column: columnOf[name], name: name, want: want, run: func(w *world, r *row) error {
+			listener := r.listener
 			var shown *tls.Certificate
 			if files != "" {
 				pair, err := tls.LoadX509KeyPair(w.keys.path(files+".crt"), w.keys.path(files+".key"))
 				if err != nil {
 					return err
+				}
+				if name == "certificate without its key" {
+					own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+					if err != nil {
+						return err
+					}
+					pair.PrivateKey = own
 				}
 				shown = &pair
 			}
@@ -222,11 +273,117 @@ func refusalCases(principals []*principal) []refusalCase {
 	certificate("no certificate", "TLS", "", false)
 	certificate("certificate of another CA", "TLS", "stranger", false)
 	certificate("expired certificate", "TLS", "expired", false)
+	certificate("certificate without its key", "TLS", "mtls-pem", false)
 	certificate("without TLS", "closed", "", true)
+	// Whoever logs in may show a certificate on the TLS listener, and it must be a good one.
+	all = append(all, refusalCase{row: "", column: "wrong certificate", name: "certificate of another CA before the login", want: "TLS", run: func(w *world, r *row) error {
+		pair, err := tls.LoadX509KeyPair(w.keys.path("stranger.crt"), w.keys.path("stranger.key"))
+		if err != nil {
+			return err
+		}
+		c, err := w.dial(r.listener, &pair)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return c.handshake(r.mechanism)
+	}})
+	all = append(all, refusalCase{row: "", column: "replayed", name: "recorded connection, sent again", want: "closed", run: (*world).replay})
 	for i := range all {
 		all[i].apache = apacheDiffers[all[i].name]
 	}
 	return all
+}
+
+// of says whether a case belongs to a row.
+func (c *refusalCase) of(r *row) bool {
+	switch {
+	case c.row != "":
+		return strings.HasPrefix(r.name, c.row)
+	case r.listener == listenerClear:
+		return false // the rest is of TLS
+	}
+	return c.column != "wrong certificate" || r.mechanism != ""
+}
+
+// columnOf are the cases that stand in the table of refusals.
+var columnOf = map[string]string{
+	"wrong password": "wrong secret", "wrong HMAC": "wrong secret", "session key that is not the ticket's": "wrong secret",
+	"signed by another key": "wrong secret", "certificate without its key": "wrong secret",
+	"expired ticket": "expired", "expired": "expired", "expired token": "expired", "expired certificate": "expired",
+	"ticket of another realm's KDC": "wrong realm", "of another issuer": "wrong realm",
+	"certificate of another CA": "wrong certificate",
+	"replayed login":            "replayed", "replayed ticket": "replayed", "token replayed after its end": "replayed",
+}
+
+// replayed logs in, and sends the last message of that again on another connection.
+func replayed(w *world, c *wire, s scramTry) error {
+	before, err := w.dial(listenerClear, nil)
+	if err != nil {
+		return err
+	}
+	defer before.Close()
+	first := s
+	if err := before.scram(&first); err != nil {
+		return fmt.Errorf("the login to replay failed: %w", err)
+	}
+	s.final = first.sent
+	return c.scram(&s)
+}
+
+// replay records all that a client sends from the first byte of TLS to a record that it
+// writes, and sends it again. It must come to nothing.
+func (w *world) replay(r *row) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	topic := r.who.name + "-recorded"
+	if err := w.createTopic(ctx, topic); err != nil {
+		return err
+	}
+	var sent bytes.Buffer
+	c, err := w.loginRecorded(r, &sent)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Version, produce.Acks, produce.TimeoutMillis = 9, -1, 10_000
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: replay.Batch(1, 100)}}}}
+	answer, err := c.Ask(produce, patience)
+	if err != nil {
+		return err
+	}
+	if code := answer.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode; code != 0 {
+		return fmt.Errorf("the record to replay: error %d", code)
+	}
+	before, err := w.endOffsets(topic)
+	if err != nil || before == 0 {
+		return fmt.Errorf("%d records before the replay, %w", before, err)
+	}
+	again, err := net.Dial("tcp", w.addr[r.listener])
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	again.SetDeadline(time.Now().Add(patience))
+	if _, err := again.Write(sent.Bytes()); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, again)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	after, offsetErr := w.endOffsets(topic)
+	if offsetErr != nil {
+		return offsetErr
+	}
+	if after != before {
+		return fmt.Errorf("the replay wrote %d records", after-before)
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	return err
 }
 
 // apacheDiffers is what Apache Kafka 3.9.2 on Java 17 was seen to do.
@@ -334,15 +491,18 @@ func foreignWorks() []foreignWork {
 }
 
 // login lets the principal of a row in, on a connection of our own.
-func (w *world) login(r *row) (*wire, error) {
+func (w *world) login(r *row) (*wire, error) { return w.loginRecorded(r, nil) }
+
+// loginRecorded is login, and keeps what goes over the wire if there is a buffer for it.
+func (w *world) loginRecorded(r *row, sent *bytes.Buffer) (*wire, error) {
 	if r.mechanism == "" {
 		pair, err := tls.LoadX509KeyPair(w.keys.path(r.who.name+".crt"), w.keys.path(r.who.name+".key"))
 		if err != nil {
 			return nil, err
 		}
-		return w.dial(r.listener, &pair)
+		return w.dialRecorded(r.listener, &pair, sent)
 	}
-	c, err := w.dial(r.listener, nil)
+	c, err := w.dialRecorded(r.listener, nil, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -361,7 +521,7 @@ func (w *world) login(r *row) (*wire, error) {
 		err = c.bearer("", w.issuer.token(r.who.name, nil))
 	case r.who.name == "token-owner":
 		var id, hmac string
-		if id, hmac, err = w.delegationToken(r.who); err == nil {
+		if id, hmac, err = w.delegationToken(r.who, time.Hour); err == nil {
 			err = c.scram(&scramTry{mechanism: r.mechanism, user: id, password: hmac, token: true})
 		}
 	default:

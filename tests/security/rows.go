@@ -131,7 +131,7 @@ func rows() ([]*row, []*principal) {
 			bearer("/token-of-another-key", func(i *issuer) string { return sign(i.stranger, "RS256", i.claims("oauth-user", nil)) }))
 		token := func(spoil bool) func(*world, string) (peers.Security, error) {
 			return func(w *world, client string) (peers.Security, error) {
-				id, hmac, err := w.delegationToken(tokenOwner)
+				id, hmac, err := w.delegationToken(tokenOwner, time.Hour)
 				if spoil {
 					hmac = base64Text([]byte("another key, as long as a good one is"))
 				}
@@ -165,7 +165,7 @@ func rows() ([]*row, []*principal) {
 }
 
 // delegationToken asks for a token as its owner.
-func (w *world) delegationToken(owner *principal) (id, hmac string, err error) {
+func (w *world) delegationToken(owner *principal, life time.Duration) (id, hmac string, err error) {
 	c, err := kgo.NewClient(kgo.SeedBrokers(w.addr[listenerCrypt]), kgo.DialTLSConfig(w.clientTLS), kgo.RequestRetries(1),
 		kgo.SASL(scram.Auth{User: owner.name, Pass: owner.password}.AsSha256Mechanism()))
 	if err != nil {
@@ -175,7 +175,7 @@ func (w *world) delegationToken(owner *principal) (id, hmac string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	adm := kadm.NewClient(c)
-	token, err := adm.CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: time.Hour})
+	token, err := adm.CreateDelegationToken(ctx, kadm.CreateDelegationToken{MaxLifetime: life})
 	if err != nil {
 		return "", "", fmt.Errorf("create a delegation token: %w", err)
 	}

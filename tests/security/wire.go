@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/sha256"
@@ -28,11 +29,30 @@ type wire struct{ *replay.Conn }
 
 // dial connects to a listener, over TLS where that is the listener's, with a certificate or nil.
 func (w *world) dial(listener string, certificate *tls.Certificate) (*wire, error) {
+	return w.dialRecorded(listener, certificate, nil)
+}
+
+// recorded is a connection of which all that is sent is kept, as somebody on the way could.
+type recorded struct {
+	net.Conn
+	sent *bytes.Buffer
+}
+
+func (r recorded) Write(b []byte) (int, error) {
+	r.sent.Write(b)
+	return r.Conn.Write(b)
+}
+
+// dialRecorded is dial, and keeps what goes over the wire if there is a buffer for it.
+func (w *world) dialRecorded(listener string, certificate *tls.Certificate, sent *bytes.Buffer) (*wire, error) {
 	c, err := net.DialTimeout("tcp", w.addr[listener], patience)
 	if err != nil {
 		return nil, err
 	}
 	c.SetDeadline(time.Now().Add(patience))
+	if sent != nil {
+		c = recorded{c, sent}
+	}
 	if listener == listenerClear {
 		return &wire{&replay.Conn{Conn: c}}, nil
 	}
