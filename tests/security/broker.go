@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +32,8 @@ type world struct {
 	issuer *issuer
 	broker *peers.Broker
 	addr   map[string]string // of a listener, with localhost
+
+	metrics string // URL of our broker's
 
 	clientTLS *tls.Config // trusts the broker and shows nothing
 	admin     *kgo.Client
@@ -89,6 +94,49 @@ func openWorld(cache *peers.Cache, dir string, kind peers.Kind, principals []*pr
 		return nil, err
 	}
 	return w, w.prepare(principals)
+}
+
+// Counters of our broker's metrics.
+const (
+	refusedLogins   = "barnabas_broker_authentications_failed_total"
+	refusedRequests = "barnabas_broker_authorizations_refused_total"
+)
+
+// counter reads one of them; Apache's brokers have none, which is -1.
+func (w *world) counter(name string) int64 {
+	if w.kind.IsApache() {
+		return -1
+	}
+	answer, err := http.Get(w.metrics)
+	if err != nil {
+		return -1
+	}
+	defer answer.Body.Close()
+	for in := bufio.NewScanner(answer.Body); in.Scan(); {
+		if value, ok := strings.CutPrefix(in.Text(), name+" "); ok {
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err == nil {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
+// grown waits until a counter is above what it was: what did not work was refused by the
+// broker, and not given up by the client.
+func (w *world) grown(name string, before int64) error {
+	if w.kind.IsApache() {
+		return nil
+	}
+	now := w.counter(name)
+	for end := time.Now().Add(3 * time.Second); now <= before && time.Now().Before(end); now = w.counter(name) {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if now <= before {
+		return fmt.Errorf("the broker has refused nothing: %s is %d", name, now)
+	}
+	return nil
 }
 
 func (w *world) close() {
@@ -187,6 +235,8 @@ func (w *world) startBroker() error {
 			"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=" + w.issuer.url + "/keys"}, peers.ApacheJVM...)
 	} else {
 		c["barnabas.audit.log.file"] = filepath.Join(w.dir, "audit.log")
+		c["barnabas.admin.listener"] = fmt.Sprintf("127.0.0.1:%d", ports[len(ports)-1])
+		w.metrics = fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[len(ports)-1])
 		options.Env = []string{"KAFKA_OPTS=-Djava.security.krb5.conf=" + w.kdc.conf()}
 	}
 	c["listeners"], c["advertised.listeners"] = strings.Join(listeners, ","), strings.Join(advertised, ",")

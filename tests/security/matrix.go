@@ -121,8 +121,11 @@ func cellRecords(name string) []peers.Record {
 // denied is how clients say that an ACL is wanting.
 var denied = regexp.MustCompile(`(?i)authoriz|not authorised`)
 
-// quick makes a client give a refused produce up.
-const quick = "give.up.ms=4000"
+// These make a client give up a produce that is refused, or that it cannot log in for.
+const (
+	quick   = "give.up.ms=4000"
+	quicker = "give.up.ms=2000"
+)
 
 // try lets a client do its work and be refused what is not its own.
 func (m *matrix) try(r *row, p *peers.Peer) error {
@@ -157,8 +160,12 @@ func (m *matrix) try(r *row, p *peers.Peer) error {
 	if err := c.Produce("somebody-else-topic", "none", want[:1], quick); err == nil || !denied.MatchString(err.Error()) {
 		return fmt.Errorf("produced to another's topic: got %v, want an authorization error", err)
 	}
-	if got, err := c.Consume("somebody-else-group", []string{topic}, 1, 6*time.Second); err == nil || len(got) > 0 {
+	refusals := w.counter(refusedRequests)
+	if got, err := c.Consume("somebody-else-group", []string{topic}, 1, 3*time.Second); err == nil || len(got) > 0 {
 		return fmt.Errorf("consumed in another's group: got %d records, %v", len(got), err)
+	}
+	if err := w.grown(refusedRequests, refusals); err != nil {
+		return fmt.Errorf("did not consume in another's group, but %w", err)
 	}
 	m.refused += 2
 	return nil
@@ -172,9 +179,10 @@ func (m *matrix) tryBad(r *row, p *peers.Peer) error {
 		return err
 	}
 	place := strings.NewReplacer(" ", "-", ",", "").Replace(r.name) + "-" + p.Name + "-bad"
+	refusals := w.counter(refusedLogins)
 	c, err := p.OpenAs(w.cache, w.addr[r.listener], filepath.Join(w.dir, place+".log"), as)
 	if err != nil {
-		return nil // it could not even start with that
+		return fmt.Errorf("%s: it could not even start: %w", r.badIs, err)
 	}
 	defer c.Close()
 	before, err := w.endOffsets(r.who.name + "-")
@@ -185,7 +193,7 @@ func (m *matrix) tryBad(r *row, p *peers.Peer) error {
 	if err := w.createTopic(context.Background(), topic); err != nil {
 		return err
 	}
-	if err := c.Produce(topic, "none", cellRecords(place)[:1], quick); err == nil {
+	if err := c.Produce(topic, "none", cellRecords(place)[:1], quicker); err == nil {
 		return fmt.Errorf("%s: got in", r.badIs)
 	}
 	after, err := w.endOffsets(r.who.name + "-")
@@ -194,6 +202,9 @@ func (m *matrix) tryBad(r *row, p *peers.Peer) error {
 	}
 	if after != before {
 		return fmt.Errorf("%s: refused, but %d records more are there", r.badIs, after-before)
+	}
+	if err := w.grown(refusedLogins, refusals); err != nil {
+		return fmt.Errorf("%s: did not get in, but %w", r.badIs, err)
 	}
 	m.refused++
 	return nil
