@@ -66,6 +66,9 @@ type Step struct {
 	Token []byte
 	// Done is the outcome, and ends the exchange; nil asks for another token.
 	Done *Identity
+	// Refused says why, where Token tells the client that it is refused: the mechanism has it
+	// answer once more before the exchange fails, and it may leave instead.
+	Refused error
 }
 
 // Failure says why a client is not who it says. Only Message may reach the client.

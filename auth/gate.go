@@ -355,7 +355,7 @@ func (g *Gate) step(token []byte) (Step, error) {
 // stepped opens the gate if the step was the last.
 func (g *Gate) stepped(step Step) Verdict {
 	if step.Done == nil {
-		return Verdict{Do: Reply}
+		return Verdict{Do: Reply, Refused: step.Refused, Mechanism: g.mechanism.Name()}
 	}
 	v := Verdict{Do: Reply, Authenticated: step.Done, Previous: g.identity}
 	g.identity = step.Done

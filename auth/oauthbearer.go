@@ -115,7 +115,7 @@ func (e *bearerExchange) refuse(reason error) Step {
 		text = []byte(`{"status":"invalid_token"}`)
 	}
 	e.refused, e.reason = string(text), reason
-	return Step{Token: text}
+	return Step{Token: text, Refused: reason}
 }
 
 // bearerFirst is a client's message, ^A being the byte 0x01:

@@ -44,7 +44,10 @@ type Verdict struct {
 	// the refused API's answer may send in it (Header is then set); else None.
 	Code   protocol.ErrorCode
 	Header protocol.RequestHeader
-	// Mechanism is, on a verdict that closes, the mechanism whose exchange was under way.
+	// Refused says why, on a Reply that tells the client so: it will not get in any more.
+	Refused error
+	// Mechanism is, on a verdict that closes or refuses, the mechanism whose exchange was under
+	// way.
 	Mechanism string
 	// Err says why the connection is closed, for log, audit and metrics. Never sent.
 	Err error

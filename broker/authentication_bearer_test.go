@@ -20,9 +20,12 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/auth/tlsconf"
+	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
+	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 )
 
@@ -115,6 +118,38 @@ func TestAnAccessTokenIsAPrincipal(t *testing.T) {
 	} {
 		if startError(t, options) == nil {
 			t.Errorf("%s: the broker started", name)
+		}
+	}
+}
+
+// The client of a refused token is to answer once more, which many do not. It has shown the
+// token all the same.
+func TestARefusedTokenIsRecordedThoughItsClientLeaves(t *testing.T) {
+	i := newIssuer(t)
+	for _, answers := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		b := brokertest.Start(t, append(saslOptions("SASL_PLAINTEXT", "sasl.enabled.mechanisms=PLAIN,OAUTHBEARER",
+			"listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
+			"listener.name.sasl_plaintext.oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
+			"sasl.oauthbearer.expected.issuer=https://issuer", "sasl.oauthbearer.expected.audience=kafka", "sasl.oauthbearer.jwks.endpoint.url="+i.keys()),
+			"barnabas.audit.log.file="+path)...)
+		w := dial(t, b)
+		w.call(handshake("OAUTHBEARER", 1))
+		show := kmsg.NewPtrSASLAuthenticateRequest()
+		show.SetVersion(1)
+		show.SASLAuthBytes = []byte("n,,\x01auth=Bearer " + newIssuer(t).token("alice", "kafka", time.Hour) + "\x01\x01")
+		if told := w.call(show).(*kmsg.SASLAuthenticateResponse); told.ErrorCode != 0 || !strings.Contains(string(told.SASLAuthBytes), "invalid_token") {
+			t.Fatalf("%+v", told)
+		}
+		if answers {
+			show.SASLAuthBytes = []byte{1}
+			if told := w.call(show).(*kmsg.SASLAuthenticateResponse); told.ErrorCode != int16(protocol.ErrSASLAuthenticationFailed) {
+				t.Fatalf("%+v", told)
+			}
+		}
+		w.conn.Close()
+		if e := events(t, path); len(e) != 1 || e[0].Outcome != audit.Failed || e[0].Mechanism != "OAUTHBEARER" || !strings.Contains(e[0].Reason, "signature") {
+			t.Errorf("answers %v: %+v", answers, e)
 		}
 	}
 }

@@ -60,6 +60,7 @@ type conn struct {
 	gate      *auth.Gate   // of a SASL listener; used by the reading goroutine alone
 	authTimer timer        // of the authentication, then of the end after its failure
 	unproved  atomic.Bool  // authTimer counts
+	told      atomic.Bool  // of the client that it did not prove who it is
 	lingers   atomic.Bool  // the connection ends in peace, see linger
 	waiting   waitingProof // guarded by Broker.unproved.mu
 	charged   int          // of the bytes that unproved counts, those in buf

@@ -163,8 +163,11 @@ func (c *conn) becomes(who auth.Identity, previous *auth.Identity, proved bool) 
 	return c.b.audit.Record(e)
 }
 
-// refused tells of a client that did not prove who it is.
+// refused tells of a client that did not prove who it is, once.
 func (c *conn) refused(mechanism, principal string, reason error) {
+	if c.told.Swap(true) {
+		return
+	}
 	c.b.metrics.unauthenticated.Add(1)
 	if c.b.audit.Enabled() {
 		e := c.event(audit.Failed, mechanism, principal)
@@ -264,6 +267,9 @@ func (c *conn) replyToToken(frame []byte, v *auth.Verdict, served bool) error {
 			c.logger().Error("closing a connection: its authentication cannot be recorded", "err", err)
 			return errUnproved
 		}
+	case v.Refused != nil:
+		// Some clients leave with that, and have tried all the same.
+		c.refused(v.Mechanism, "", v.Refused)
 	case served:
 		c.startAuthTimer()
 	}
