@@ -273,7 +273,7 @@ func (b *Broker) bearer(c *config.Config, listener, class string, file config.JA
 	if err != nil {
 		return madeMechanism{}, err
 	}
-	transport, err := issuerTransport(options)
+	transport, err := bearer.Transport(options)
 	if err != nil {
 		return madeMechanism{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/auth/bearer"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 )
@@ -56,6 +57,13 @@ func (r *reader) bearer() (sasl.Mechanism, error) {
 		}
 		if e.id == "" || e.secret == "" {
 			return nil, errors.New("sasl.jaas.config needs clientId and clientSecret for sasl.oauthbearer.token.endpoint.url")
+		}
+		options := map[string]string{}
+		for _, o := range l.Options {
+			options[o.Name] = o.Value
+		}
+		if e.transport, err = bearer.Transport(options); err != nil {
+			return nil, err
 		}
 		token = e.fetch
 	default:
@@ -101,7 +109,10 @@ func (l login) unsecuredToken(now time.Time) (string, error) {
 }
 
 // tokenEndpoint asks an issuer for tokens by the client credentials grant (RFC 6749 §4.4).
-type tokenEndpoint struct{ url, id, secret, scope string }
+type tokenEndpoint struct {
+	url, id, secret, scope string
+	transport              http.RoundTripper // nil is the system's
+}
 
 // fetch asks once. No error shows what the endpoint answered: it may be anything.
 func (e *tokenEndpoint) fetch(ctx context.Context) (string, error) {
@@ -116,7 +127,7 @@ func (e *tokenEndpoint) fetch(ctx context.Context) (string, error) {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	req.SetBasicAuth(url.QueryEscape(e.id), url.QueryEscape(e.secret))
-	client := &http.Client{Timeout: endpointTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+	client := &http.Client{Transport: e.transport, Timeout: endpointTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the token endpoint redirects, and the secret goes nowhere else")
 	}}
 	resp, err := client.Do(req)

@@ -3,6 +3,7 @@ package clientconf
 import (
 	"context"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +112,21 @@ func TestBearerTokensComeFromFileOrEndpoint(t *testing.T) {
 	_, err = first("sasl.oauthbearer.token.endpoint.url=" + server.URL + "\n" + bearerLogin + `clientId="you" clientSecret="hush-hush";`)
 	if err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "hush-hush") {
 		t.Errorf("%v", err)
+	}
+	// An issuer whose certificate only the login module's trust store vouches for.
+	private := httptest.NewTLSServer(server.Config.Handler)
+	defer private.Close()
+	trust := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(trust, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask := "sasl.oauthbearer.token.endpoint.url=" + private.URL + "\n" + bearerLogin + `clientId="me" clientSecret="hush-hush" scope="kafka"`
+	got, err = first(ask + ` ssl.truststore.type="PEM" ssl.truststore.location="` + trust + `";`)
+	if err != nil || !strings.Contains(got, "auth=Bearer from.endpoint.x\x01") {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err = first(ask + ";"); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("an issuer that nobody vouches for: %v", err)
 	}
 	got, err = first(bearerLogin + `unsecuredLoginStringClaim_sub="alice";`)
 	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(got+"..", ".")[1])

@@ -1,4 +1,4 @@
-package broker
+package bearer
 
 import (
 	"crypto/tls"
@@ -11,10 +11,11 @@ import (
 	"github.com/barnabas-broker/barnabas/auth/tlsconf"
 )
 
-// issuerTransport fetches an issuer's keys. As on Apache, ssl.truststore options of the
-// login module, beside the listener's own keys and apart from them, name the authorities
-// that the issuer's certificate is judged by; without them the system's are used.
-func issuerTransport(login map[string]string) (http.RoundTripper, error) {
+// Transport speaks with an issuer, for its keys or for tokens. As on Apache, ssl.truststore
+// options of the login module, apart from the keys for Kafka's own connections, name the
+// authorities that the issuer's certificate is judged by; without them it is nil, and the
+// system's are used.
+func Transport(login map[string]string) (http.RoundTripper, error) {
 	for name := range login {
 		switch name {
 		case "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.certificates", "ssl.truststore.type":
