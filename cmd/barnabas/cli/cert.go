@@ -242,7 +242,7 @@ func certClientCommand() *command {
 	var c certFlags
 	return &command{
 		name: "client", args: "NAME", minArgs: 1, maxArgs: 1, summary: "Make a client's certificate, with configurations for clients of several languages",
-		detail: certDetail + "\nIt writes NAME.pem and NAME.p12, and configurations that connect with it by security.protocol=SSL: NAME.properties for Java and for\n--command-config, NAME-p12.properties for Java before Kafka 2.7, NAME-librdkafka.properties, NAME.go, NAME.py. The broker sees CN=NAME.",
+		detail: certDetail + "\nIt writes NAME.pem and NAME.p12, and configurations that connect with it by security.protocol=SSL: NAME.properties for Java and for\n--command-config, NAME-p12.properties for Java before Kafka 3.3, NAME-librdkafka.properties, NAME.go, NAME.py. The broker sees CN=NAME.",
 		run: func(e *env, args []string) error {
 			if err := fileName(args[0]); err != nil {
 				return err

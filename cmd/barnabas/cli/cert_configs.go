@@ -16,7 +16,7 @@ type configFile struct {
 func clientConfigs(dir, name, bootstrap, password string) []configFile {
 	ca, key := filepath.Join(dir, caFile), filepath.Join(dir, name+".pem")
 	return []configFile{
-		{name + ".properties", fmt.Sprintf(`# Java clients and tools since Kafka 2.7, and barnabas --command-config.
+		{name + ".properties", fmt.Sprintf(`# Java clients and tools since Kafka 3.3, and barnabas --command-config.
 bootstrap.servers=%s
 security.protocol=SSL
 ssl.truststore.type=PEM
