@@ -10,6 +10,7 @@
 // allocation or a long computation.
 //
 // Everything here may be used by any number of goroutines at once, a Reader by one at a
-// time. The only package state are pools of codec states, which hold nothing of the
-// data that went through them that a later user could see.
+// time; a goroutine may wait for others where much memory is needed, and so has one Reader
+// at a time. The only package state are those turns, and pools of codec states, which hold
+// nothing of the data that went through them that a later user could see.
 package compress

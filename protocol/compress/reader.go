@@ -27,6 +27,7 @@ type Reader struct {
 	in     bytes.Reader
 	gzip   *gzip.Reader
 	stream *zstd.Decoder
+	turn   bool // this is one of zstdTurns
 }
 
 var readers = sync.Pool{New: func() any { return new(Reader) }}

@@ -15,7 +15,8 @@ import (
 // being its own history, into memory that grows as output really comes. Only if that
 // passes zstdWindow is it begun again as a stream, with a ring as large as the frame's
 // window. Frames of larger windows (zstd's levels 20 to 22) are decompressed whole, up
-// to what the caller allows in all.
+// to what the caller allows in all; those of which more than zstdWindow really comes, few
+// at a time. docs/decisions/0005-zstd-windows.md has the reasons.
 const (
 	zstdWindow    = 8 << 20 // level 19's
 	zstdMaxWindow = 1 << 27 // level 22's, and the most that zstd-jni reads
@@ -30,6 +31,9 @@ var (
 	// return: so there are bounds of 1 MiB, 2 MiB, 4 MiB and so on.
 	zstdWhole   [8]sync.Pool
 	zstdStreams sync.Pool // for Read, windows up to zstdWindow
+
+	// zstdTurns holds a token for each frame that is decompressed whole to more than zstdWindow.
+	zstdTurns = make(chan struct{}, 2)
 
 	errZstdSize = errors.New("impossible frame content size")
 )
@@ -71,12 +75,15 @@ func (r *Reader) startZstd() error {
 	switch {
 	case window > zstdMaxWindow:
 		return ErrTooLarge
-	case window > zstdWindow:
-		return r.zstdWhole(r.left, window)
 	}
 	err := r.zstdWhole(min(r.left, zstdWindow), window)
 	if !errors.Is(err, ErrTooLarge) || r.left <= zstdWindow {
 		return err
+	}
+	if window > zstdWindow {
+		zstdTurns <- struct{}{} // until Close
+		r.turn = true
+		return r.zstdWhole(r.left, window)
 	}
 	d, err := zstdDecoder(&zstdStreams, zstdWindow)
 	if err != nil {
@@ -131,6 +138,10 @@ func (r *Reader) closeZstd() {
 			zstdStreams.Put(r.stream)
 		}
 		r.stream = nil
+	}
+	if r.turn {
+		r.block, r.turn = nil, false // before others get theirs
+		<-zstdTurns
 	}
 }
 
