@@ -83,7 +83,7 @@ func (m *liveMechanism) use(b *Broker, made madeMechanism) {
 }
 
 // alterSASL puts changed settings of mechanisms in force. What is not good leaves a
-// mechanism as it is. Which mechanisms a listener has does not change.
+// mechanism as it is. Which mechanisms a listener has does not change, see enabledOn.
 func (b *Broker) alterSASL() {
 	c := b.config()
 	for _, l := range b.listeners {
@@ -127,6 +127,9 @@ func (b *Broker) CheckSecurity(next *config.Config) error {
 		if l.security.gate == nil {
 			continue
 		}
+		if enabledOn(next, l.name) != enabledOn(b.config(), l.name) {
+			return fmt.Errorf("sasl.enabled.mechanisms of listener %s cannot be updated dynamically: it is read when the listener is opened", l.name)
+		}
 		file, err := readJAASFile(next)
 		if err != nil {
 			return err
@@ -142,6 +145,14 @@ func (b *Broker) CheckSecurity(next *config.Config) error {
 		}
 	}
 	return nil
+}
+
+// enabledOn is what the listener's own key says of its mechanisms. As on Apache, that of an
+// open listener is not altered; the key without the listener's name may be, and counts for
+// none that is open.
+func enabledOn(c *config.Config, listener string) string {
+	v, _ := c.Value("listener.name." + strings.ToLower(listener) + ".sasl.enabled.mechanisms")
+	return v
 }
 
 // settingsOf is a digest of all that a mechanism is made of.

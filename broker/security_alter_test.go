@@ -140,3 +140,19 @@ func eventually(t *testing.T, holds func() bool) {
 		}
 	}
 }
+
+// Apache refuses it too: DynamicListenerConfig takes new listeners' keys only.
+func TestTheMechanismsOfAnOpenListenerAreNotAltered(t *testing.T) {
+	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT")...)
+	alice := plainClient(t, b, "alice", "secret")
+	if code, message := alterBroker(t, alice, "listener.name.sasl_plaintext.sasl.enabled.mechanisms", "SCRAM-SHA-512"); code != protocol.ErrInvalidRequest ||
+		!strings.Contains(message, "sasl.enabled.mechanisms") {
+		t.Errorf("for the listener: %v %s", code, message)
+	}
+	if code, message := alterBroker(t, alice, "sasl.enabled.mechanisms", "SCRAM-SHA-512"); code != protocol.None {
+		t.Errorf("for the broker: %v %s", code, message)
+	}
+	if err := creates(t, plainClient(t, b, "alice", "secret"), "still-plain"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1196,7 +1196,7 @@ var brokerKeys = []Key{
 		Doc:     "Java class behind the broker's outbound logins. It cannot be reproduced, so a value stops the start."},
 	{Name: "sasl.enabled.mechanisms", Type: TypeList, Default: "GSSAPI", Importance: ImportanceMedium, Dynamic: PerBroker,
 		Section: "SASL",
-		Doc:     "SASL mechanisms that a listener offers."},
+		Doc:     "SASL mechanisms that a listener offers. Read when the listener is opened: altering it while the broker runs is refused with the listener's name and has no effect without, as on Apache."},
 	{Name: "sasl.jaas.config", Type: TypePassword, NoDefault: true, Importance: ImportanceMedium, Dynamic: PerBroker,
 		Section: "SASL",
 		Doc:     "JAAS entry of one mechanism of one listener. It needs the prefix listener.name.<listener>.<mechanism>. A password of a PlainLoginModule may be `{pbkdf2-sha512}<iterations>$<salt>$<hash>` in base64, or `{pbkdf2-sha256}`. A change while the broker runs counts for authentications that begin later; what is not good is refused."},
