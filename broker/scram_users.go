@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/metadata"
+	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // ensureScramUsers makes the SCRAM users that the configuration names, before anybody can
@@ -39,21 +41,44 @@ func (b *Broker) ensureScramUsers(ctx context.Context) error {
 			return err
 		}
 	}
-	image := b.store.Image()
+	ctx, cancel := context.WithTimeout(ctx, scramUsersTimeout)
+	defer cancel()
 	for _, u := range wanted {
-		mechanism := metadata.ScramMechanism(u.Hash)
-		if image.ScramCredential(u.Name, mechanism) != nil {
-			continue
+		if err := b.ensureScramUser(ctx, u); err != nil {
+			return fmt.Errorf("make the SCRAM credential of user %q: %w", u.Name, err)
+		}
+	}
+	return nil
+}
+
+// scramUsersTimeout is how long a start waits for the store to take its users.
+const scramUsersTimeout = time.Minute
+
+// ensureScramUser makes one user unless it is there. A store that has no controller at the
+// moment, or does not answer in time, is asked again: what it was asked for may have
+// happened meanwhile.
+func (b *Broker) ensureScramUser(ctx context.Context, u auth.ScramUser) error {
+	mechanism := metadata.ScramMechanism(u.Hash)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		if b.store.Image().ScramCredential(u.Name, mechanism) != nil {
+			return nil
 		}
 		results, err := b.store.AlterUserScramCredentials(ctx, nil, []metadata.ScramUpsertion{{User: u.Name, Mechanism: mechanism,
 			Iterations: u.Iterations, Salt: u.Salt, SaltedPassword: u.SaltedPassword()}})
 		if err == nil {
 			err = results[0].Err
 		}
-		if err != nil {
-			return fmt.Errorf("make the SCRAM credential of user %q: %w", u.Name, err)
+		if err == nil {
+			b.logger.Info("made a SCRAM credential that the configuration names", "user", u.Name, "mechanism", u.Hash.Mechanism())
+			return nil
 		}
-		b.logger.Info("made a SCRAM credential that the configuration names", "user", u.Name, "mechanism", u.Hash.Mechanism())
+		if code := codeOf(err); code != protocol.ErrNotController && code != protocol.ErrRequestTimedOut {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
 	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
 	"github.com/barnabas-broker/barnabas/metadata/raftstore"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -50,8 +51,19 @@ func (f *countingFile) ReadAt(p []byte, at int64) (int, error) {
 // startOn starts a broker whose segments lie in that file system.
 func startOn(t testing.TB, fsys log.FS) *broker.Broker {
 	t.Helper()
+	b, err := startWith(t, fsys, func(s metadata.Store) metadata.Store { return s }, "message.max.bytes=2000000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// startWith starts a broker whose segments lie in that file system, and whose metadata
+// store is wrapped.
+func startWith(t testing.TB, fsys log.FS, wrap func(metadata.Store) metadata.Store, options ...string) (*broker.Broker, error) {
+	t.Helper()
 	ctx, dir := context.Background(), t.TempDir()
-	c, err := config.Load(config.Options{Overrides: []string{"listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + dir, "message.max.bytes=2000000"}})
+	c, err := config.Load(config.Options{Overrides: append([]string{"listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + dir}, options...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,16 +78,16 @@ func startOn(t testing.TB, fsys log.FS) *broker.Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := broker.Start(ctx, broker.Options{NodeID: 1, HostName: "localhost", Config: c, Logs: logs, Store: store, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, err := broker.Start(ctx, broker.Options{NodeID: 1, HostName: "localhost", Config: c, Logs: logs, Store: wrap(store),
+		Logger: slog.New(slog.DiscardHandler), PanicsEnd: true})
 	t.Cleanup(func() {
-		b.Close(ctx)
+		if err == nil {
+			b.Close(ctx)
+		}
 		logs.Close(ctx)
 		store.Close()
 	})
-	return b
+	return b, err
 }
 
 // What a consumer fetches on a plaintext listener goes from the file to the socket inside
