@@ -8,11 +8,13 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/barnabas-broker/barnabas/auth"
 )
 
 func userCommand() *command {
-	return &command{name: "user", summary: "list, create and delete users with SCRAM passwords", sub: []*command{
-		userListCommand(), userCreateCommand(), userPasswordCommand(), userDeleteCommand(),
+	return &command{name: "user", summary: "list, create and delete users with SCRAM passwords, hash those of PLAIN", sub: []*command{
+		userListCommand(), userCreateCommand(), userPasswordCommand(), userDeleteCommand(), userHashCommand(),
 	}}
 }
 
@@ -155,6 +157,54 @@ func userPasswordCommand() *command {
 				}
 				return e.setPassword(args[0], mechanisms, &s, "changed the password of user")
 			})
+		},
+	}
+}
+
+// plainIterations is about a tenth of a second at a user's first login.
+const plainIterations = 210_000
+
+func userHashCommand() *command {
+	var source passwordSource
+	var iterations int32
+	return &command{
+		name: "hash", args: "USER", minArgs: 1, maxArgs: 1, summary: "Hash a password of PLAIN for a JAAS configuration",
+		detail: passwordDetail + `
+What is shown is an option of the PlainLoginModule in the broker's configuration. It asks no broker. Apache Kafka would
+take the hash for the password.`,
+		flags: func(f *flagSet) {
+			f.int32(&iterations, "iterations", 0, "N", fmt.Sprintf("how often the password is hashed, 10000 to 1000000; %d if not given", plainIterations))
+			source.flags(f)
+		},
+		run: func(e *env, args []string) error {
+			if strings.ContainsAny(args[0], " \t\"'=;") {
+				return badUsage("the name of an option cannot have one of the characters in %q", args[0])
+			}
+			if iterations == 0 {
+				iterations = plainIterations
+			}
+			if _, err := auth.HashPlainPassword("", int(iterations)); err != nil {
+				return badUsage("--iterations: %v", err)
+			}
+			password, made, err := source.read(e, args[0])
+			if err != nil {
+				return err
+			}
+			hash, err := auth.HashPlainPassword(password, int(iterations))
+			if err != nil {
+				return err
+			}
+			result := struct {
+				User     string `json:"user"`
+				Hash     string `json:"hash"`
+				Password string `json:"password,omitempty"`
+			}{User: args[0], Hash: hash}
+			lines := []string{fmt.Sprintf("user_%s=%q", args[0], hash)}
+			if made {
+				result.Password = password
+				lines = append(lines, "password: "+password)
+			}
+			return e.done(result, lines...)
 		},
 	}
 }
