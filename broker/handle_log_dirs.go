@@ -83,46 +83,34 @@ func (b *Broker) handleAlterReplicaLogDirs(r *request) {
 	req := r.msg.(*kmsg.AlterReplicaLogDirsRequest)
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
 	allowed := b.authorize(r, acl.Alter, acl.Cluster())
-	// Of a partition that is named more than once the last counts, as with Apache.
-	dirs := map[protocol.TopicPartition]string{}
-	for _, d := range req.Dirs {
-		for _, t := range d.Topics {
-			for _, n := range t.Partitions {
-				dirs[protocol.TopicPartition{Topic: t.Topic, Partition: n}] = d.Dir
+	asked := lastAsked(func(yield func(protocol.TopicPartition, string) bool) {
+		for _, d := range req.Dirs {
+			for _, t := range d.Topics {
+				for _, n := range t.Partitions {
+					if !yield(protocol.TopicPartition{Topic: t.Topic, Partition: n}, d.Dir) {
+						return
+					}
+				}
 			}
 		}
-	}
-	byTopic := map[string]int{} // in resp.Topics
-	for _, d := range req.Dirs {
-		for _, t := range d.Topics {
-			for _, n := range t.Partitions {
-				tp := protocol.TopicPartition{Topic: t.Topic, Partition: n}
-				dir, first := dirs[tp]
-				if !first {
-					continue
-				}
-				delete(dirs, tp)
-				i, ok := byTopic[t.Topic]
-				if !ok {
-					i = len(resp.Topics)
-					byTopic[t.Topic] = i
-					topic := kmsg.NewAlterReplicaLogDirsResponseTopic()
-					topic.Topic = t.Topic
-					resp.Topics = append(resp.Topics, topic)
-				}
-				out := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-				out.Partition = n
-				switch {
-				case !allowed:
-					out.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
-				case len(t.Topic)+len(itoa(int64(n)))+futureDirExtra > 255:
-					out.ErrorCode = int16(protocol.ErrInvalidTopicException) // for a name of a directory
-				default:
-					out.ErrorCode = r.errorCode(b.moves.start(tp, dir))
-				}
-				resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, out)
+	})
+	for _, t := range asked {
+		topic := kmsg.NewAlterReplicaLogDirsResponseTopic()
+		topic.Topic = t.name
+		for _, p := range t.partitions {
+			out := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+			out.Partition = p.index
+			switch {
+			case !allowed:
+				out.ErrorCode = int16(protocol.ErrClusterAuthorizationFailed)
+			case len(t.name)+len(itoa(int64(p.index)))+futureDirExtra > 255:
+				out.ErrorCode = int16(protocol.ErrInvalidTopicException) // for a name of a directory
+			default:
+				out.ErrorCode = r.errorCode(b.moves.start(protocol.TopicPartition{Topic: t.name, Partition: p.index}, p.value))
 			}
+			topic.Partitions = append(topic.Partitions, out)
 		}
+		resp.Topics = append(resp.Topics, topic)
 	}
 	r.reply(resp)
 }

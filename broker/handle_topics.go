@@ -289,40 +289,30 @@ func (b *Broker) handleCreatePartitions(r *request) {
 func (b *Broker) handleDeleteRecords(r *request) {
 	req := r.msg.(*kmsg.DeleteRecordsRequest)
 	resp := kmsg.NewPtrDeleteRecordsResponse()
-	// Of a partition that is named more than once the last counts, as with Apache.
-	offsets := map[protocol.TopicPartition]int64{}
-	for _, t := range req.Topics {
-		for _, asked := range t.Partitions {
-			offsets[protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}] = asked.Offset
+	asked := lastAsked(func(yield func(protocol.TopicPartition, int64) bool) {
+		for _, t := range req.Topics {
+			for _, p := range t.Partitions {
+				if !yield(protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}, p.Offset) {
+					return
+				}
+			}
 		}
-	}
-	byTopic := map[string]int{} // in resp.Topics
-	for _, t := range req.Topics {
-		for _, asked := range t.Partitions {
-			tp := protocol.TopicPartition{Topic: t.Topic, Partition: asked.Partition}
-			offset, first := offsets[tp]
-			if !first {
-				continue
-			}
-			delete(offsets, tp)
-			at, ok := byTopic[t.Topic]
-			if !ok {
-				at = len(resp.Topics)
-				byTopic[t.Topic] = at
-				topic := kmsg.NewDeleteRecordsResponseTopic()
-				topic.Topic = t.Topic
-				resp.Topics = append(resp.Topics, topic)
-			}
+	})
+	for _, t := range asked {
+		topic := kmsg.NewDeleteRecordsResponseTopic()
+		topic.Topic = t.name
+		for _, p := range t.partitions {
 			out := kmsg.NewDeleteRecordsResponseTopicPartition()
-			out.Partition, out.LowWatermark = asked.Partition, -1
-			low, err := b.deleteRecords(r, t.Topic, asked.Partition, offset)
+			out.Partition, out.LowWatermark = p.index, -1
+			low, err := b.deleteRecords(r, t.name, p.index, p.value)
 			if err != nil {
 				out.ErrorCode = r.errorCode(err)
 			} else {
 				out.LowWatermark = low
 			}
-			resp.Topics[at].Partitions = append(resp.Topics[at].Partitions, out)
+			topic.Partitions = append(topic.Partitions, out)
 		}
+		resp.Topics = append(resp.Topics, topic)
 	}
 	r.reply(resp)
 }

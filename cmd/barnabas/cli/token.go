@@ -243,63 +243,52 @@ func (h *tokenHMAC) find(ctx context.Context, e *env, a *admin, args []string) (
 }
 
 func tokenRenewCommand() *command {
-	var h tokenHMAC
-	var period time.Duration
+	t := tokenTime{flag: "period", usage: "from now on; the broker's delegation.token.expiry.time.ms if not given", set: (*admin).renewToken}
 	return &command{
-		name: "renew", args: "[TOKEN]", maxArgs: 1, summary: "Renew a delegation token",
-		flags: func(f *flagSet) {
-			h.flags(f)
-			f.duration(&period, "period", 0, "DURATION", "from now on; the broker's delegation.token.expiry.time.ms if not given")
-		},
-		run: func(e *env, args []string) error {
-			return e.asking(func(ctx context.Context, a *admin) error {
-				hmac, err := h.find(ctx, e, a, args)
-				if err != nil {
-					return err
-				}
-				periodMs := int64(-1)
-				if period > 0 {
-					periodMs = period.Milliseconds()
-				}
-				at, err := a.renewToken(ctx, hmac, periodMs)
-				if err != nil {
-					return err
-				}
-				return e.done(map[string]int64{"expiresMs": at}, "the token expires at "+timestamp(at))
-			})
-		},
+		name: "renew", args: "[TOKEN]", maxArgs: 1, summary: "Renew a delegation token", flags: t.flags, run: t.run,
 	}
 }
 
 func tokenExpireCommand() *command {
-	var h tokenHMAC
-	var period time.Duration
+	t := tokenTime{flag: "in", usage: "from now; at once if not given", otherwise: "the token is gone", set: (*admin).expireToken}
 	return &command{
-		name: "expire", args: "[TOKEN]", maxArgs: 1, summary: "End a delegation token, now or later",
-		flags: func(f *flagSet) {
-			h.flags(f)
-			f.duration(&period, "in", 0, "DURATION", "from now; at once if not given")
-		},
-		run: func(e *env, args []string) error {
-			return e.asking(func(ctx context.Context, a *admin) error {
-				hmac, err := h.find(ctx, e, a, args)
-				if err != nil {
-					return err
-				}
-				periodMs := int64(-1)
-				if period > 0 {
-					periodMs = period.Milliseconds()
-				}
-				at, err := a.expireToken(ctx, hmac, periodMs)
-				if err != nil {
-					return err
-				}
-				line := "the token expires at " + timestamp(at)
-				if periodMs < 0 {
-					line = "the token is gone"
-				}
-				return e.done(map[string]int64{"expiresMs": at}, line)
-			})
-		},
+		name: "expire", args: "[TOKEN]", maxArgs: 1, summary: "End a delegation token, now or later", flags: t.flags, run: t.run,
 	}
+}
+
+// tokenTime is a command that sets when a token ends.
+type tokenTime struct {
+	flag, usage string
+	set         func(a *admin, ctx context.Context, hmac []byte, periodMs int64) (expiresMs int64, err error)
+	otherwise   string // what to say if no time is given, where it is not the time
+
+	hmac   tokenHMAC
+	period time.Duration
+}
+
+func (t *tokenTime) flags(f *flagSet) {
+	t.hmac.flags(f)
+	f.duration(&t.period, t.flag, 0, "DURATION", t.usage)
+}
+
+func (t *tokenTime) run(e *env, args []string) error {
+	return e.asking(func(ctx context.Context, a *admin) error {
+		hmac, err := t.hmac.find(ctx, e, a, args)
+		if err != nil {
+			return err
+		}
+		periodMs := int64(-1)
+		if t.period > 0 {
+			periodMs = t.period.Milliseconds()
+		}
+		at, err := t.set(a, ctx, hmac, periodMs)
+		if err != nil {
+			return err
+		}
+		line := "the token expires at " + timestamp(at)
+		if periodMs < 0 && t.otherwise != "" {
+			line = t.otherwise
+		}
+		return e.done(map[string]int64{"expiresMs": at}, line)
+	})
 }
