@@ -51,7 +51,8 @@ func (r *reader) bearer() (sasl.Mechanism, error) {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			return nil, errors.New("sasl.oauthbearer.token.endpoint.url is no URL of https or file")
 		}
-		e := &tokenEndpoint{url: endpoint, id: l.text("clientId"), secret: l.text("clientSecret"), scope: l.text("scope")}
+		e := &tokenEndpoint{url: endpoint, id: l.text("clientId"), secret: l.text("clientSecret"), scope: l.text("scope"),
+			encodes: strings.EqualFold(r.values["sasl.oauthbearer.header.urlencode"], "true")}
 		if e.scope == "" {
 			e.scope = r.values["sasl.oauthbearer.scope"]
 		}
@@ -112,6 +113,7 @@ func (l login) unsecuredToken(now time.Time) (string, error) {
 type tokenEndpoint struct {
 	url, id, secret, scope string
 	transport              http.RoundTripper // nil is the system's
+	encodes                bool              // id and secret, which RFC 6749 asks for and Java does not do by default
 }
 
 // fetch asks once. No error shows what the endpoint answered: it may be anything.
@@ -126,7 +128,11 @@ func (e *tokenEndpoint) fetch(ctx context.Context) (string, error) {
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	req.SetBasicAuth(url.QueryEscape(e.id), url.QueryEscape(e.secret))
+	id, secret := e.id, e.secret
+	if e.encodes {
+		id, secret = url.QueryEscape(id), url.QueryEscape(secret)
+	}
+	req.SetBasicAuth(id, secret)
 	client := &http.Client{Transport: e.transport, Timeout: endpointTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the token endpoint redirects, and the secret goes nowhere else")
 	}}

@@ -36,7 +36,7 @@ type Options struct {
 // knownKeys are the keys that mean something here: others in a
 // client's file are for its other work.
 var knownKeys = []string{"bootstrap.servers", "client.id", "request.timeout.ms", "security.protocol", "sasl.mechanism",
-	"sasl.jaas.config", "sasl.kerberos.service.name", "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.scope",
+	"sasl.jaas.config", "sasl.kerberos.service.name", "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.scope", "sasl.oauthbearer.header.urlencode",
 	"ssl.truststore.type", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.certificates",
 	"ssl.keystore.type", "ssl.keystore.location", "ssl.keystore.password", "ssl.keystore.key", "ssl.keystore.certificate.chain",
 	"ssl.key.password", "ssl.endpoint.identification.algorithm", "ssl.enabled.protocols", "ssl.protocol", "ssl.cipher.suites"}

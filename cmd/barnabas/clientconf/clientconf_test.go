@@ -86,7 +86,11 @@ func TestBearerTokensComeFromFileOrEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if id, secret, _ := r.BasicAuth(); id != "me" || secret != "hush-hush" || r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "kafka" {
+		// As it stands by default, by form encoding where the properties ask for RFC 6749's way.
+		if id, secret, _ := r.BasicAuth(); id == "you+me" && secret == "=/" || id == "you%2Bme" && secret == "%3D%2F" {
+			fmt.Fprintf(w, `{"access_token":"for.%s.x"}`, id)
+			return
+		} else if id != "me" || secret != "hush-hush" || r.FormValue("grant_type") != "client_credentials" || r.FormValue("scope") != "kafka" {
 			http.Error(w, "the secret is hush-hush", http.StatusUnauthorized)
 			return
 		}
@@ -112,6 +116,12 @@ func TestBearerTokensComeFromFileOrEndpoint(t *testing.T) {
 	_, err = first("sasl.oauthbearer.token.endpoint.url=" + server.URL + "\n" + bearerLogin + `clientId="you" clientSecret="hush-hush";`)
 	if err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "hush-hush") {
 		t.Errorf("%v", err)
+	}
+	for encode, want := range map[string]string{"": "for.you+me.x", "sasl.oauthbearer.header.urlencode=true\n": "for.you%2Bme.x"} {
+		got, err = first(encode + "sasl.oauthbearer.token.endpoint.url=" + server.URL + "\n" + bearerLogin + `clientId="you+me" clientSecret="=/";`)
+		if err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v", encode, got, err)
+		}
 	}
 	// An issuer whose certificate only the login module's trust store vouches for.
 	private := httptest.NewTLSServer(server.Config.Handler)
