@@ -68,7 +68,7 @@ robustness: ## clients that stall, flood and vanish by the thousand: memory, and
 
 SECURITY_FLAGS ?=
 
-security: ## every mechanism, plaintext and TLS, by real clients, and what must not get in
+security: ## every mechanism, plaintext and TLS, by real clients; what must not get in; ready configurations, tools, and tests beside Apache Kafka
 	go run ./tests/security $(SECURITY_FLAGS)
 
 security-short: ## a sample of it, for CI

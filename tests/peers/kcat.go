@@ -106,6 +106,9 @@ func (k kcatClient) Close() {}
 func (k kcatClient) run(patience time.Duration, in io.Reader, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if k.as.ConfigFile != "" {
+		args = append([]string{"-F", k.as.ConfigFile}, args...)
+	}
 	for _, o := range k.as.Librdkafka() {
 		args = append(args, "-X", o)
 	}

@@ -42,9 +42,13 @@ type Security struct {
 	KeyStore      string `json:"-"`
 	StorePassword string `json:"-"`
 	KeyPassword   string `json:"-"`
+
+	// ConfigFile is a configuration in the client's own words, instead of all the above: for
+	// Java, for librdkafka, and for kafka-python a program that sets config.
+	ConfigFile string `json:",omitempty"`
 }
 
-func (s *Security) none() bool { return !s.TLS && s.Mechanism == "" }
+func (s *Security) none() bool { return !s.TLS && s.Mechanism == "" && s.ConfigFile == "" }
 
 // Protocol is Kafka's name for it.
 func (s *Security) Protocol() string {
@@ -90,6 +94,9 @@ func (s *Security) json(logPath string) ([]string, error) {
 
 // properties writes it as a Java client's properties file.
 func (s *Security) properties(logPath string) ([]string, error) {
+	if s.ConfigFile != "" {
+		return append(s.env(), "ADAPTER_SECURITY="+s.ConfigFile), nil
+	}
 	var out strings.Builder
 	p := s.JavaProperties()
 	for _, key := range slices.Sorted(maps.Keys(p)) {
@@ -179,7 +186,7 @@ func (s *Security) JVM() []string {
 
 // Librdkafka is it in the words of librdkafka, as key=value.
 func (s *Security) Librdkafka() []string {
-	if s.none() {
+	if s.none() || s.ConfigFile != "" {
 		return nil
 	}
 	o := []string{"security.protocol=" + s.Protocol(), "broker.address.family=v4"}

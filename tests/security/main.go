@@ -1,7 +1,8 @@
 // Command security runs real Kafka clients through every way of proving who they are, on
 // plaintext and TLS, against one broker with ACLs, and shows what must not get in.
 //
-//	go run ./tests/security                          the whole matrix against Barnabas
+//	go run ./tests/security                          everything below up to -parts, against Barnabas
+//	go run ./tests/security -parts wire,tools        some of it
 //	go run ./tests/security -short                   the sample that CI runs
 //	go run ./tests/security -rows PLAIN -clients kcat,java-3
 //	go run ./tests/security -broker apache-3.9.2     the same against Apache Kafka, to prove the suite
@@ -14,6 +15,11 @@
 // code and words. A third is one line a row: what a principal may not do with what is not
 // its own. The KDC is MIT's, the OpenID Connect issuer is our own over HTTPS, and the keys
 // come from openssl and keytool.
+//
+// Besides clients and wire, the parts are: configs, the configurations that barnabas cert
+// writes, each used by the client it is for; tools, our commands and Apache's of two versions
+// with every mechanism; tests, those of go test that need Apache's jars or broker, kcat or
+// MIT's KDC, with none of them skipped.
 package main
 
 import (
@@ -39,7 +45,7 @@ func run() int {
 		only     = flag.String("rows", "", "rows to run, by the beginning of their names, parted by semicolons; all by default")
 		short    = flag.Bool("short", false, "only the sample that CI runs")
 		keep     = flag.Bool("keep", false, "keep the directory with the logs")
-		noClient = flag.Bool("wire", false, "no clients: only the refusals on the wire")
+		parts    = flag.String("parts", "", "which of clients, wire, configs, tools, tests; clients and wire with -short, -rows, -clients or Apache's broker, else all")
 		rotateIt = flag.Bool("rotate", false, "instead: change certificates, passwords and ACLs under load")
 		costs    = flag.Bool("cost", false, "instead: what ACLs and TLS cost the broker's processor")
 		apache   = flag.Bool("apache", true, "with -cost: TLS on Apache Kafka 3.9.2 too")
@@ -87,10 +93,31 @@ func run() int {
 		return 0
 	}
 	m := &matrix{world: w, short: *short, wantRow: prefixed(*only, ";"), wantClient: prefixed(*clients, ",")}
-	if !*noClient {
-		m.clients(table)
+	if *parts == "" {
+		*parts = "clients,wire"
+		if !*short && *only == "" && *clients == "" && !w.kind.IsApache() {
+			*parts += ",configs,tools,tests"
+		}
 	}
-	m.refusals(table, refusalCases(principals))
+	for _, part := range strings.Split(*parts, ",") {
+		start := time.Now()
+		switch part {
+		case "clients":
+			m.clients(table)
+		case "wire":
+			m.refusals(table, refusalCases(principals))
+		case "configs":
+			m.configs()
+		case "tools":
+			m.tools()
+		case "tests":
+			m.tests()
+		default:
+			fmt.Fprintln(os.Stderr, "there is no part", part)
+			return 2
+		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f s\n", part, time.Since(start).Seconds())
+	}
 	m.print(os.Stdout)
 	if m.failed > 0 || m.passed == 0 {
 		fmt.Printf("logs in %s\n", dir)

@@ -2,6 +2,7 @@
 import json
 import logging
 import os
+import runpy
 import sys
 import time
 
@@ -19,6 +20,8 @@ def security():
         return {}
     with open(os.environ["ADAPTER_SECURITY"]) as f:
         s = json.load(f)
+    if "ConfigFile" in s:
+        return runpy.run_path(s["ConfigFile"])["config"]
     config = {"security_protocol": ("SASL_" if s["Mechanism"] else "") + ("SSL" if s["TLS"] else "PLAINTEXT")}
     if s["TLS"]:
         config.update(ssl_cafile=s["CA"], ssl_certfile=s.get("Certificate"), ssl_keyfile=s.get("Key"))
@@ -37,7 +40,7 @@ def security():
     return config
 
 
-secure = security()
+secure = dict({"bootstrap_servers": bootstrap}, **security())
 
 
 def produce(topic, codec, records, options):
@@ -49,7 +52,7 @@ def produce(topic, codec, records, options):
     if "idempotent" in options:
         config["enable_idempotence"] = options["idempotent"] == "true"
     producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks="all" if acks == "all" else int(acks),
+        acks="all" if acks == "all" else int(acks),
         compression_type=None if codec == "none" else codec, linger_ms=5, batch_size=4096, **dict(secure, **config))
     try:
         futures = [producer.send(topic, value=r.value, key=r.key, headers=r.headers,
@@ -62,7 +65,7 @@ def produce(topic, codec, records, options):
 
 def consume(group, topics, count, timeout, options):
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False,
+        group_id=group, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=65536, **secure)
     try:
         if group is None:
@@ -86,7 +89,7 @@ def consume(group, topics, count, timeout, options):
 
 
 def create(topic, partitions):
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap, **secure)
+    admin = KafkaAdminClient(**secure)
     try:
         try:
             from kafka.admin import NewTopic
