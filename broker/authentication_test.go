@@ -169,16 +169,19 @@ func (w *wire) authenticate(user, password string) *kmsg.SASLAuthenticateRespons
 
 func TestASessionEndsUnlessItIsRenewedInTime(t *testing.T) {
 	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", "listener.name.sasl_plaintext.plain.connections.max.reauth.ms=3000")...)
+	advance := b.Broker().PutSessionsForward()
 	w := dial(t, b)
 	if resp := w.authenticate("alice", "secret"); resp.ErrorCode != 0 || resp.SessionLifetimeMillis != 3000 {
 		t.Fatalf("%+v", resp)
 	}
+	advance(1500 * time.Millisecond)
 	w.call(kmsg.NewPtrMetadataRequest())
 	if resp := w.authenticate("alice", "secret"); resp.ErrorCode != 0 {
 		t.Fatalf("renewed: %+v", resp)
 	}
+	advance(1500 * time.Millisecond)
 	w.call(kmsg.NewPtrMetadataRequest())
-	time.Sleep(3100 * time.Millisecond)
+	advance(1600 * time.Millisecond)
 	w.send(kmsg.NewPtrMetadataRequest())
 	if _, _, err := w.receive(); err == nil {
 		t.Fatal("an expired session was served")

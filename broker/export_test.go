@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/log"
@@ -32,6 +33,18 @@ func (b *Broker) ReloadTLS() error {
 // RemoveExpiredTokens is what the broker does every delegation.token.expiry.check.interval.ms.
 func (b *Broker) RemoveExpiredTokens(ctx context.Context, now time.Time) {
 	b.removeExpiredTokens(ctx, now)
+}
+
+// PutSessionsForward makes the clock that connections to come go by in their authentication
+// run ahead, by what advance says each time it is called.
+func (b *Broker) PutSessionsForward() (advance func(time.Duration)) {
+	var ahead atomic.Int64
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.listeners {
+		l.security.gate.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	}
+	return func(d time.Duration) { ahead.Add(int64(d)) }
 }
 
 // PanicAt makes requests of an API, on connections to come, run into a panic of a kind.

@@ -239,7 +239,12 @@ func TestGHSA_wf66_mphr_4c4r_CVE_2026_24308_CVE_2023_24619_NoSecretIsInALog(t *t
 		req.Resources = append(req.Resources, r)
 		told(req.RequestWith(t.Context(), alice))
 	}
-	time.Sleep(300 * time.Millisecond) // the expired token goes
+	eventually(t, func() bool { // the expired token goes
+		for range b.Broker().Store().Image().DelegationTokens() {
+			return false
+		}
+		return true
+	})
 	if err := b.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}

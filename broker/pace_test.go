@@ -119,7 +119,7 @@ func TestARequestMayComeAsSlowlyAsTheSettingSays(t *testing.T) {
 
 // A byte now and then must not keep a connection alive for ever.
 func TestPartsOfARequestAreNoSignOfLife(t *testing.T) {
-	b := brokertest.Start(t, "connections.max.idle.ms=2000")
+	b := brokertest.Start(t, "connections.max.idle.ms=1000")
 	w := dial(t, b)
 	w.call(kmsg.NewPtrApiVersionsRequest())
 	frame := w.frame(largeMetadataRequest())

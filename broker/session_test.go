@@ -185,6 +185,7 @@ func TestAnAddressHasOnlySoManyStrangers(t *testing.T) {
 func TestSomebodyElseOnOneConnection(t *testing.T) {
 	audit := filepath.Join(t.TempDir(), "audit")
 	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", "barnabas.su.enable=true", "barnabas.audit.log.file="+audit)...)
+	advance := b.Broker().PutSessionsForward()
 	setSCRAM(t, saslClient(t, b, plain.Auth{User: "alice", Pass: "secret"}.AsMechanism()), "bob", "other")
 	w := dial(t, b)
 	w.authenticate("alice", "secret")
@@ -223,7 +224,7 @@ func TestSomebodyElseOnOneConnection(t *testing.T) {
 	if code := w.call(fetch).(*kmsg.FetchResponse).ErrorCode; protocol.ErrorCode(code) != protocol.ErrFetchSessionIDNotFound {
 		t.Fatal("bob reads on in alice's session", code)
 	}
-	time.Sleep(1100 * time.Millisecond) // between two logins
+	advance(1100 * time.Millisecond) // between two logins
 	if resp := w.authenticate("alice", "secret"); protocol.ErrorCode(resp.ErrorCode) != protocol.ErrSASLAuthenticationFailed ||
 		strings.Contains(*resp.ErrorMessage, "super") {
 		t.Fatalf("bob became a super user, or was told why not: %+v", resp)
