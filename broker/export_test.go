@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/metadata"
 )
@@ -122,6 +123,38 @@ func SharedTypes() (names []string) {
 	}
 	return names
 }
+
+// panicking is a mechanism at whose tokens something fails.
+type panicking struct{ auth.Mechanism }
+
+func (p panicking) Start(auth.Peer) auth.Exchange { panic("the exchange failed at a-secret") }
+
+// PanicInAuthentication makes the beginning of every exchange run into a panic until the
+// function that it returns is called.
+func (b *Broker) PanicInAuthentication() (over func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.opts.PanicsEnd = false
+	var undo []func()
+	for _, l := range b.listeners {
+		for _, m := range l.security.gate.Mechanisms {
+			m := m.(*liveMechanism)
+			good := m.current.Load()
+			undo = append(undo, func() { m.current.Store(good) })
+			var bad auth.Mechanism = panicking{*good}
+			m.current.Store(&bad)
+		}
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+}
+
+// Strangers is how many clients have yet to prove who they are, and how many processors
+// work for them.
+func (b *Broker) Strangers() (clients, turns int) { return b.unproved.count(), len(b.unproved.turns) }
 
 // Panics is how many have ended a connection, and the memory that requests hold.
 func (b *Broker) Panics() (ended, held int64) { return b.metrics.panics.Load(), b.admitted.held.Load() }

@@ -108,6 +108,36 @@ func TestAPanicIsQuotedOnlyWhereItHoldsNoSecret(t *testing.T) {
 	}
 }
 
+func TestAPanicInAnAuthenticationEndsItsConnectionAndNoOther(t *testing.T) {
+	if broker.PanicsEnd {
+		t.Skip("every panic ends the process")
+	}
+	b := startLogged(t, saslOptions("SASL_PLAINTEXT")...)
+	other := dialAddress(t, b.address)
+	other.authenticate("alice", "secret")
+	over := b.Broker().PanicInAuthentication()
+	for range 5 {
+		w := dialAddress(t, b.address)
+		w.send(handshake("PLAIN", 1))
+		if _, _, err := w.receive(); err == nil {
+			t.Fatal("it was answered")
+		}
+		other.call(kmsg.NewPtrMetadataRequest())
+	}
+	eventually(t, func() bool {
+		ended, _ := b.Broker().Panics()
+		clients, turns := b.Broker().Strangers()
+		return ended == 5 && clients == 0 && turns == 0 && b.Broker().StrangersBytes() == 0
+	})
+	over()
+	if resp := dialAddress(t, b.address).authenticate("alice", "secret"); resp.ErrorCode != 0 {
+		t.Fatalf("nobody gets in any more: %+v", resp)
+	}
+	if text := b.log.String(); !strings.Contains(text, "a panic ends this connection") || strings.Contains(text, "a-secret") {
+		t.Error("the log says too little, or too much")
+	}
+}
+
 func TestAPanicInWhatConnectionsShareEndsTheProcess(t *testing.T) {
 	const name = "BARNABAS_TEST_PANIC"
 	if kind := os.Getenv(name); kind != "" {
