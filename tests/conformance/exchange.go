@@ -17,6 +17,7 @@ type exchange struct {
 	key     int16
 	version int16
 	tree    *wire.Struct // what body was made of, nil if there is no such tree
+	shown   *wire.Struct // what it was before its bytes were changed, nil if they were not
 	body    []byte       // with stand-ins
 	header  headerKind
 }
@@ -46,10 +47,18 @@ func standInMember(n byte) string {
 }
 
 func (x *exchange) String() string {
-	if x.tree == nil {
+	tree := x.tree
+	if tree == nil {
+		tree = x.shown
+	}
+	if tree == nil {
 		return sprintf("%s, %x", x.kind, x.body)
 	}
-	return x.kind + ", " + strings.ReplaceAll(wire.Text(x.tree), standInPrefix, "~-")
+	text := x.kind + ", " + strings.ReplaceAll(wire.Text(tree), standInPrefix, "~-")
+	if x.tree == nil && len(x.body) <= 1000 {
+		text += sprintf(" as %x", x.body)
+	}
+	return text
 }
 
 // frame is the exchange as it is sent: stand-ins replaced, behind its header.

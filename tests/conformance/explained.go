@@ -135,8 +135,8 @@ var explanations = []explanation{
 		why: "ListOffsets of a topic without partitions: 3.9 answers for it, as we do in all versions, 4.x does not"},
 	{script: "generated: ListOffsets.* v1[01]", peer: peers.Apache43, path: `.*ErrorCode`, theirs: "-1", ours: "35",
 		why: "ListOffsets of a timestamp below all that mean something: 4.x fails with UNKNOWN_SERVER_ERROR; we answer UNSUPPORTED_VERSION, as 3.9 does"},
-	{script: "generated: ListOffsets.*", peer: peers.Apache43, asked: ".*IsolationLevel: (2|-1|127|-127|-128|126), .*", path: `.*ErrorCode`, theirs: "-1", ours: "42",
-		why: "ListOffsets of an isolation level that there is not: 4.x fails with UNKNOWN_SERVER_ERROR; 3.9 answers INVALID_REQUEST, as we do"},
+	{script: "generated: ListOffsets.*", peer: peers.Apache43, asked: ".*IsolationLevel: (2|-1|127|-127|-128|126), .*", path: `.*ErrorCode`, theirs: "-1",
+		why: "ListOffsets of an isolation level that there is not: 4.x fails with UNKNOWN_SERVER_ERROR; 3.9 says what is wrong with each partition, as we do"},
 	{script: "generated: OffsetCommit.*", asked: twice, path: `Topics.*`,
 		why: "OffsetCommit with a partition named twice: Apache answers once where the group refuses it, 3.9 where it does not too; we twice"},
 	{script: "generated: CreateTopics.*", asked: "oversize, .*", path: `Topics\[[0-9]+\].Error(Code|Message)`, theirs: "-1|null",
@@ -192,6 +192,10 @@ var explanations = []explanation{
 		why: "OffsetDelete that names a partition twice: 3.9 answers once, 4.x each time, as we do"},
 	{script: "generated: CreateDelegationToken.*", asked: `.*OwnerPrincipalType: null, OwnerPrincipalName: ".+", .*`, path: "ErrorCode|PrincipalType|PrincipalName",
 		why: "CreateDelegationToken for a name without a type: Apache dies of a null pointer; we refuse it as any token on this listener"},
+	{script: "generated: IncrementalAlterConfigs.*", asked: `.*ConfigOperation: (-[0-9]+|[4-9]|[0-9]{2,}), .*`, path: "Responses.*",
+		why: "IncrementalAlterConfigs with an operation that there is not: Apache's controller dies of a null pointer and fails the whole request, if it does not find another error first; we fail the whole request always"},
+	{script: "generated: PushTelemetry.*", peer: peers.Apache39, path: "ErrorCode", theirs: "42", ours: "117",
+		why: "PushTelemetry after a last push that was refused: 3.9 takes no more of that client, 4.x does, as we do"},
 }
 
 // twice is how generated requests begin that name something twice.

@@ -67,7 +67,7 @@ func (m *maker) exchange() exchange {
 	x.encode()
 	if k.bytes != nil {
 		if k.bytes(m, &x) {
-			x.tree = nil
+			x.tree, x.shown = nil, x.tree
 		} else {
 			x.kind = "values"
 		}

@@ -172,7 +172,7 @@ func start(cache *peers.Cache, opts options, kind peers.Kind) (*target, func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	jvm := []string{"-Xms256m", "-Xmx768m", "-XX:+UseSerialGC"}
+	jvm := []string{"-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"} // a run is too short for the second compiler
 	options, saslAddr := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Config: opts.settings(), JVM: jvm}, ""
 	if opts.secured {
 		ports, err := peers.FreePorts(1)

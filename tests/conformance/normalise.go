@@ -18,6 +18,8 @@ type symbols struct {
 	names map[any]string
 	count map[string]int
 	texts []string // pairs of id and name, for ids inside of other texts
+
+	answers int // that were normalised
 }
 
 // typed is an id of one kind.
@@ -54,7 +56,22 @@ func (s *symbols) topic(name string, id [16]byte) {
 func (s *symbols) learn(tree *wire.Struct) { s.normalise(-1, tree) }
 
 // normalise returns the answer as it is compared.
-func (s *symbols) normalise(key int16, tree *wire.Struct) any { return s.value(key, "", tree) }
+func (s *symbols) normalise(key int16, tree *wire.Struct) any {
+	s.answers++
+	return s.value(key, "", tree)
+}
+
+// session names a fetch session after the answer in which it was seen first: the names do
+// not depend on how many there were before, so that one that only one broker makes is one
+// difference and not many.
+func (s *symbols) session(id int64) wire.Raw {
+	key := typed{"session", id}
+	if name, ok := s.names[key]; ok {
+		return wire.Raw(name)
+	}
+	s.names[key] = fmt.Sprintf("<session of answer %d>", s.answers)
+	return "<new session>"
+}
 
 func (s *symbols) value(key int16, field string, v any) any {
 	switch v := v.(type) {
@@ -233,7 +250,7 @@ func (s *symbols) number(key int16, field string, v int64) any {
 	case field == "ProducerId" && v >= 0:
 		return s.name("producer", v)
 	case field == "SessionId" && key == 1 && v > 0:
-		return s.name("session", v)
+		return s.session(v)
 	case field == "TotalBytes" && v > 0, field == "UsableBytes" && v > 0:
 		return wire.Raw("<disk>")
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/conformance/wire"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -233,7 +234,15 @@ var changeScripts = []script{
 		t.do(req)
 		t.quiet(func() { t.on("setup").do(deleteTopic(topic)) })
 		t.awaitNoTopic(topic)
-		time.Sleep(200 * time.Millisecond)
+		t.quiet(func() { // its directories go some time later
+			for range 300 {
+				list, _ := wire.At(asAny(t.on("setup").do(req).Tree), "Results[0].Topics").(wire.List)
+				if len(list) == 0 {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		})
 		t.do(req)
 	}},
 	{"describequorum: partitions", 55, 0, 0, func(t *T) {

@@ -232,7 +232,7 @@ var sessionScripts = []script{
 		topic, id := t.topic("t", 1)
 		t.fill(topic, 0, records("a"))
 		req := fetch(topic, id, 0, 1)
-		req.MaxWaitMillis = 1500
+		req.MaxWaitMillis = 8000 // longer than it takes to delete a topic, on any day
 		p := t.on("a").send(req)
 		t.on("a").silent(waits)
 		t.quiet(func() { t.on("setup").do(deleteTopic(topic)) })

@@ -95,6 +95,11 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 	case 33, 44:
 		switch in {
 		case "Resources":
+			if typ, _ := s.Get("ResourceType").(int64); typ != 2 && typ != 4 && typ != 8 {
+				// Types that there are not are one type to Apache, and at a resource that is
+				// named twice it never answers.
+				s.Set("ResourceName", m.name(sprintf("type%d", typ)))
+			}
 			if typ, _ := s.Get("ResourceType").(int64); typ == 4 || typ == 8 {
 				s.Set("ResourceName", "2")
 			}
