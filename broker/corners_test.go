@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
@@ -289,5 +290,62 @@ func TestNullRecordsAreRefusedForTheirPartitionAlone(t *testing.T) {
 	want := []protocol.ErrorCode{protocol.ErrInvalidRecord, protocol.ErrUnknownTopicOrPartition, protocol.ErrUnknownTopicOrPartition}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// What a message quotes may be longer than any string of an answer.
+func TestAnErrorMessageFitsIntoItsAnswer(t *testing.T) {
+	b := brokertest.Start(t)
+	newTopic(t, b, "there")
+	long := strings.Repeat("o", 1<<15-1)
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.SetVersion(3)
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = "long", 1, 1
+	rc := kmsg.NewCreateTopicsRequestTopicConfig()
+	rc.Name, rc.Value = long, kmsg.StringPtr("x")
+	rt.Configs = append(rt.Configs, rc)
+	create.Topics = append(create.Topics, rt)
+	w := dial(t, b)
+	created := w.call(create).(*kmsg.CreateTopicsResponse).Topics
+	if len(created) != 1 || protocol.ErrorCode(created[0].ErrorCode) != protocol.ErrInvalidConfig || len(*created[0].ErrorMessage) > 1<<15-1 {
+		t.Errorf("%d topics, %+v", len(created), created[0].ErrorCode)
+	}
+	describe := kmsg.NewPtrDescribeConfigsRequest()
+	describe.SetVersion(1)
+	rr := kmsg.NewDescribeConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeTopic, long
+	describe.Resources = append(describe.Resources, rr)
+	described := w.call(describe).(*kmsg.DescribeConfigsResponse).Resources
+	if len(described) != 1 || described[0].ResourceName != long || protocol.ErrorCode(described[0].ErrorCode) != protocol.ErrInvalidTopicException {
+		t.Errorf("%d resources", len(described))
+	}
+}
+
+func TestTheCursorsPartitionIsOfTheTopicThatItNames(t *testing.T) {
+	b := brokertest.Start(t)
+	newTopic(t, b, "there")
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	for _, name := range []string{"absent", "there"} {
+		rt := kmsg.NewDescribeTopicPartitionsRequestTopic()
+		rt.Topic = name
+		req.Topics = append(req.Topics, rt)
+	}
+	req.ResponsePartitionLimit = 10
+	req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: "absent", Partition: 5}
+	resp := dial(t, b).call(req).(*kmsg.DescribeTopicPartitionsResponse)
+	if len(resp.Topics) != 2 || len(resp.Topics[1].Partitions) != 1 {
+		t.Errorf("%+v", resp)
+	}
+}
+
+func TestListConfigResourcesNamesATypeOnce(t *testing.T) {
+	b := brokertest.Start(t)
+	newTopic(t, b, "once")
+	req := kmsg.NewPtrListConfigResourcesRequest()
+	req.SetVersion(1)
+	req.ResourceTypes = []int8{2, 2}
+	if got := dial(t, b).call(req).(*kmsg.ListConfigResourcesResponse).ConfigResources; len(got) != 1 {
+		t.Errorf("%+v", got)
 	}
 }

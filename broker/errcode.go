@@ -33,7 +33,8 @@ func codeOf(err error) protocol.ErrorCode {
 func messageOf(err error) *string {
 	var e *protocol.Error
 	if errors.As(err, &e) && e.Message != "" {
-		return &e.Message
+		message := protocol.CutMessage(e.Message)
+		return &message
 	}
 	return nil
 }

@@ -36,7 +36,9 @@ func (f *fetch) read() bool {
 		}
 		size := int64(max(0, res.out.RecordsSize))
 		got += size
-		left = max(0, left-size)
+		if !res.refused { // a limit below 0 stays for the first partition that is read
+			left = max(0, left-size)
+		}
 	}
 	return enough || got >= f.minBytes
 }
@@ -71,7 +73,6 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 		if epoch < p.lastFetchedEpoch || end < p.fetchOffset {
 			res.out.DivergingEpoch = &protocol.EpochEndOffset{Epoch: epoch, EndOffset: end}
 			res.out.HighWatermark, res.out.LastStableOffset, res.out.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
-			f.describeAborted(&res.out, nil)
 			return nil
 		}
 	}

@@ -83,6 +83,8 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 		out.Topic = &names[i]
 		topic := image.Topic(name)
+		from := first
+		first = 0 // it is of the topic that the cursor names alone, be that there or not
 		if all && !b.mayKnow(r, acl.Describe, acl.Topic(name)) || !all && !b.authorize(r, acl.Describe, acl.Topic(name)) {
 			if !all {
 				out.ErrorCode = int16(protocol.ErrTopicAuthorizationFailed)
@@ -93,7 +95,7 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 		if left == 0 {
 			// The next page begins here, whether there is such a topic or not.
 			next := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
-			next.Topic, next.Partition = name, first
+			next.Topic, next.Partition = name, from
 			resp.NextCursor = &next
 			break
 		}
@@ -107,13 +109,12 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 			continue
 		}
 		out.TopicID, out.IsInternal = topic.ID, isInternal(name)
-		n := first
+		n := from
 		for ; left > 0 && int(n) < len(topic.Partitions); n++ {
 			out.Partitions = append(out.Partitions, b.describedPartition(r, image, topic, n))
 			left--
 		}
 		resp.Topics = append(resp.Topics, out)
-		first = 0
 		if int(n) < len(topic.Partitions) {
 			next := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
 			next.Topic, next.Partition = name, n

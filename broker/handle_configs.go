@@ -306,7 +306,9 @@ func (b *Broker) handleListConfigResources(r *request) {
 	if r.version >= 1 {
 		types = types[:0]
 		for _, t := range req.ResourceTypes {
-			types = append(types, metadata.ResourceType(t))
+			if !slices.Contains(types, metadata.ResourceType(t)) {
+				types = append(types, metadata.ResourceType(t))
+			}
 		}
 		if len(types) == 0 {
 			types = []metadata.ResourceType{metadata.TopicResource, metadata.BrokerResource, metadata.BrokerLoggerResource,

@@ -69,6 +69,9 @@ func (p *produce) release() {
 func (p *produce) begin() {
 	image := p.b.store.Image()
 	unreadable := p.unreadable()
+	if unreadable == nil && p.r.version >= 3 && p.r.version < 7 {
+		unreadable = p.unknownCodec(image)
+	}
 	deniedTxn := unreadable == nil && p.transactionDenied()
 	for t := range p.req.Topics {
 		asked := &p.req.Topics[t]
@@ -142,6 +145,29 @@ func (p *produce) unreadable() error {
 	return nil
 }
 
+// unknownCodec is the error with which Apache fails a whole request of v3 to v6 that has a
+// batch with a codec that there is not, for a partition that there is. Later versions are
+// judged by the log, and each partition for itself.
+func (p *produce) unknownCodec(image *metadata.Image) error {
+	for t := range p.req.Topics {
+		asked := &p.req.Topics[t]
+		for i := range asked.Partitions {
+			records := asked.Partitions[i].Records
+			if !protocol.HasUnknownCodec(records) {
+				continue
+			}
+			topic, _, _, refusal := p.b.produceTopic(p.r, image, asked)
+			if refusal != protocol.None || p.r.conn.target.partitionOf(p.b, image, topic, asked.Partitions[i].Index) == nil {
+				continue
+			}
+			if err := protocol.CheckProduceShape(records, p.r.version); codeOf(err) == protocol.ErrUnknownServerError {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // transactionDenied says whether a transactional batch stands in the request whose
 // producer may not use the transactional id.
 func (p *produce) transactionDenied() bool {
@@ -181,6 +207,9 @@ func (p *produce) append(image *metadata.Image, topic *metadata.Topic, asked *pr
 		return protocol.ErrInvalidRequiredAcks
 	}
 	if isInternal(topic.Name) && p.r.clientID != adminClientID {
+		if err := protocol.CheckProduceShape(asked.Records, p.r.version); err != nil {
+			return err
+		}
 		return protocol.ErrInvalidTopicException
 	}
 	if isTransactional(asked.Records) {

@@ -152,6 +152,12 @@ func MayBeTransactional(b []byte) bool {
 	return len(b) >= BatchOverhead && b[BatchMagicPos] == 2 && b[batchAttrPos+1]&attrTransactional != 0
 }
 
+// HasUnknownCodec says whether b begins with a batch of magic 2 whose codec is none of
+// Kafka's. It looks at two bytes.
+func HasUnknownCodec(b []byte) bool {
+	return len(b) >= BatchOverhead && b[BatchMagicPos] == 2 && Codec(b[batchAttrPos+1]&attrCodecMask) > CodecZstd
+}
+
 // PeekBatch reads the base offset, magic and whole size of the batch or legacy message
 // at the start of b, of any magic; 17 bytes suffice. The size may exceed len(b).
 func PeekBatch(b []byte) (baseOffset int64, magic int8, size int, err error) {

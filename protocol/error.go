@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ErrorCode is a Kafka error code as it stands on the wire. The zero value, None, is
 // success. Every other code is an error in Go's sense too, so that a core can return
@@ -25,9 +28,22 @@ type Error struct {
 	Message string
 }
 
-// Errorf makes an *Error of code with a formatted message.
+// messageMaxBytes bounds the message of an error. Messages quote names as clients sent
+// them, which may have 32,767 bytes, and no string of an answer can be longer than that.
+const messageMaxBytes = 4096
+
+// Errorf makes an *Error of code with a formatted message, which is cut where it is too
+// long for an answer.
 func Errorf(code ErrorCode, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: CutMessage(fmt.Sprintf(format, args...))}
+}
+
+// CutMessage returns the message of an error as it may stand in an answer.
+func CutMessage(message string) string {
+	if len(message) <= messageMaxBytes {
+		return message
+	}
+	return strings.ToValidUTF8(message[:messageMaxBytes], "") + "..."
 }
 
 func (e *Error) Error() string { return e.Code.Error() + ": " + e.Message }

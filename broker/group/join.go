@@ -47,7 +47,7 @@ func (r *joinResult) response(version int16) *kmsg.JoinGroupResponse {
 	if r.protocolType != "" {
 		resp.ProtocolType = &r.protocolType
 	}
-	if r.hasProtocol || version < 7 { // null is allowed from v7 on
+	if r.hasProtocol && r.protocol != "" || version < 7 { // null is allowed from v7 on, and Apache sends it for "" too
 		resp.Protocol = &r.protocol
 	}
 	return resp
