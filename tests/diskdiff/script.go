@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
 // script is what is sent, the same to both.
@@ -158,14 +159,14 @@ func (s *script) send(addr string) error {
 			return fmt.Errorf("create %s: %w", name, err)
 		}
 	}
-	c, err := dial(addr)
+	c, err := peers.Dial(addr, clientID)
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	s.count = len(s.steps)
 	for i, step := range s.steps {
-		if err := c.produce(step); err != nil {
+		if err := produce(c, step); err != nil {
 			return fmt.Errorf("request %d, to %s: %w", i, step.topic, err)
 		}
 	}
@@ -186,7 +187,7 @@ func (s *script) send(addr string) error {
 	return nil
 }
 
-func (c *client) produce(s step) error {
+func produce(c *peers.Conn, s step) error {
 	req := kmsg.NewPtrProduceRequest()
 	req.SetVersion(min(s.version, 8))
 	req.Acks, req.TimeoutMillis = -1, 10_000
@@ -198,7 +199,7 @@ func (c *client) produce(s step) error {
 	req.Topics = append(req.Topics, t)
 	resp := kmsg.NewPtrProduceResponse()
 	for range 200 {
-		if err := c.call(req, resp); err != nil {
+		if err := c.Call(req, resp); err != nil {
 			return err
 		}
 		code := protocol.ErrorCode(resp.Topics[0].Partitions[0].ErrorCode)

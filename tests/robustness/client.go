@@ -1,88 +1,57 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
-	"io"
-	"net"
 	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/peers"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // topic is what the bystander writes to and the others read.
 const topic = "robustness"
 
-// client is one raw connection.
+// client is one connection; id is its number in its scenario.
 type client struct {
-	conn net.Conn
-	id   int
-	next int32
+	*peers.Conn
+	id int
 }
 
 func dial(addr string, id int) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 30*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &client{conn: conn, id: id}, nil
-}
-
-func (c *client) appendFrame(b []byte, req kmsg.Request) []byte {
-	c.next++
-	at := len(b)
-	h := protocol.RequestHeader{Key: req.Key(), Version: req.GetVersion(), CorrelationID: c.next, ClientID: []byte("robustness")}
-	b = protocol.AppendRequestHeader(append(b, 0, 0, 0, 0), &h)
-	b = req.AppendTo(b)
-	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
-	return b
+	c, err := peers.Dial(addr, "robustness")
+	return &client{c, id}, err
 }
 
 func (c *client) write(b []byte) error {
-	_, err := c.conn.Write(b)
+	_, err := c.Write(b)
 	return err
 }
 
 // writeSome writes what is taken without reading: a broker that reads no further has
 // every right to.
 func (c *client) writeSome(b []byte) error {
-	c.conn.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
-	if _, err := c.conn.Write(b); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	c.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, err := c.Write(b); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
 	return nil
 }
 
-// call sends one request and reads one answer.
-func (c *client) call(req kmsg.Request) ([]byte, error) {
-	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	if err := c.write(c.appendFrame(nil, req)); err != nil {
-		return nil, err
-	}
-	return c.read()
-}
-
-// read reads one answer: what follows its size.
-func (c *client) read() ([]byte, error) {
-	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	var size [4]byte
-	if _, err := io.ReadFull(c.conn, size[:]); err != nil {
-		return nil, err
-	}
-	b := make([]byte, binary.BigEndian.Uint32(size[:]))
-	_, err := io.ReadFull(c.conn, b)
-	return b, err
+// call sends one request and reads its answer.
+func (c *client) call(req kmsg.Request) (kmsg.Response, error) {
+	resp := req.ResponseKind()
+	return resp, c.Call(req, resp)
 }
 
 // trickle reads a byte now and then until the connection ends.
 func (c *client) trickle() {
 	var b [1]byte
 	for {
-		if _, err := c.conn.Read(b[:]); err != nil {
+		if _, err := c.Read(b[:]); err != nil {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -198,7 +167,7 @@ func (b *bystander) take() latencies {
 func (b *bystander) stop() {
 	close(b.done)
 	<-b.over
-	b.c.conn.Close()
+	b.c.Close()
 }
 
 // latencies are sorted.

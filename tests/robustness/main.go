@@ -90,23 +90,23 @@ func connectionScenarios(connections int) []scenario {
 		{name: "1,000 requests, nothing read", count: 2000, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
-				all = c.appendFrame(all, apiVersions())
+				all = c.AppendFrame(all, apiVersions())
 			}
 			return c.writeSome(all)
 		}},
 		{name: "1,000 fetches of 1 MiB, nothing read", count: 2000, begin: func(c *client) error {
 			var all []byte
 			for range 1000 {
-				all = c.appendFrame(all, fetch(topic, 0, 1<<20, 0))
+				all = c.AppendFrame(all, fetch(topic, 0, 1<<20, 0))
 			}
 			return c.writeSome(all)
 		}},
 		{name: "fetches that wait 10 minutes", count: 2000, begin: func(c *client) error {
-			return c.write(c.appendFrame(nil, fetch(topic, 1<<40, 1<<20, 600_000)))
+			return c.Send(fetch(topic, 1<<40, 1<<20, 600_000))
 		}},
 		{name: "1 MiB fetched, a byte read now and then", count: 200, begin: func(c *client) error {
 			go c.trickle()
-			return c.write(c.appendFrame(nil, fetch(topic, 0, 1<<20, 0)))
+			return c.Send(fetch(topic, 0, 1<<20, 0))
 		}},
 	}
 }
@@ -169,7 +169,7 @@ func one(broker *peers.Broker, by *bystander, s scenario, goroutines goroutineCo
 	clients := make([]*client, 0, s.count)
 	defer func() {
 		for _, c := range clients {
-			c.conn.Close()
+			c.Close()
 		}
 	}()
 	for i := range s.count {
@@ -193,7 +193,7 @@ func one(broker *peers.Broker, by *bystander, s scenario, goroutines goroutineCo
 	}
 	seen := by.take()
 	for _, c := range clients {
-		c.conn.Close()
+		c.Close()
 	}
 	if s.groups != "" {
 		if err := groupsAreEmpty(broker.Addr, s.groups, s.count); err != nil {
@@ -202,7 +202,9 @@ func one(broker *peers.Broker, by *bystander, s scenario, goroutines goroutineCo
 	}
 	var after procfs.Sample
 	goroutinesAfter := 0
-	for range 100 { // until their descriptors and goroutines are gone
+	// Until their descriptors and goroutines are gone. The reset of a client that could not send all it wanted to lies beyond the
+	// broker's window; the kernel asks back for so many of them in a second, and learns of the others when it sends again.
+	for range 1800 {
 		if after, err = procfs.Read(broker.Pid); err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -46,13 +45,9 @@ func syncRequest(m member, assign bool) kmsg.Request {
 
 // joined reads the answer to a join.
 func (c *client) joined(group string) (member, error) {
-	b, err := c.read()
-	if err != nil {
-		return member{}, err
-	}
 	resp := kmsg.NewPtrJoinGroupResponse()
 	resp.SetVersion(3)
-	if err := resp.ReadFrom(b[4:]); err != nil {
+	if err := c.Receive(resp); err != nil {
 		return member{}, err
 	}
 	if resp.ErrorCode != 0 {
@@ -61,11 +56,9 @@ func (c *client) joined(group string) (member, error) {
 	return member{group, resp.MemberID, resp.Generation}, nil
 }
 
-func (c *client) send(req kmsg.Request) error { return c.write(c.appendFrame(nil, req)) }
-
 // alone makes the client the only member, and the leader, of a group whose assignment it has not sent.
 func (c *client) alone(group string) (member, error) {
-	if err := c.send(joinRequest(group, "")); err != nil {
+	if err := c.Send(joinRequest(group, "")); err != nil {
 		return member{}, err
 	}
 	return c.joined(group)
@@ -77,9 +70,9 @@ func (c *client) stable(group string) (member, error) {
 	if err != nil {
 		return m, err
 	}
-	b, err := c.call(syncRequest(m, true))
-	if err == nil && binary.BigEndian.Uint16(b[8:]) != 0 {
-		err = fmt.Errorf("sync: %w", protocol.ErrorCode(binary.BigEndian.Uint16(b[8:])))
+	resp := kmsg.NewPtrSyncGroupResponse()
+	if err = c.Call(syncRequest(m, true), resp); err == nil && resp.ErrorCode != 0 {
+		err = fmt.Errorf("sync: %w", protocol.ErrorCode(resp.ErrorCode))
 	}
 	return m, err
 }
@@ -109,10 +102,10 @@ func rebalances(count int) []scenario {
 			return err
 		}},
 		pairs("members gone while one rejoins", func(_, second *client, its member) error {
-			return second.send(joinRequest(its.group, "")) // waits for the other, who never comes back
+			return second.Send(joinRequest(its.group, "")) // waits for the other, who never comes back
 		}),
 		pairs("followers gone while they sync", func(first, second *client, its member) error {
-			if err := errors.Join(second.send(joinRequest(its.group, "")), first.send(joinRequest(its.group, its.id))); err != nil {
+			if err := errors.Join(second.Send(joinRequest(its.group, "")), first.Send(joinRequest(its.group, its.id))); err != nil {
 				return err
 			}
 			if _, err := first.joined(its.group); err != nil {
@@ -122,7 +115,7 @@ func rebalances(count int) []scenario {
 			if err != nil {
 				return err
 			}
-			return second.send(syncRequest(m, false)) // waits for the leader's assignment
+			return second.Send(syncRequest(m, false)) // waits for the leader's assignment
 		}),
 	}
 }
@@ -133,15 +126,15 @@ func findCoordinator(addr string) error {
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		req := kmsg.NewPtrFindCoordinatorRequest()
 		req.CoordinatorKey = "robustness"
-		b, err := c.call(req)
-		if err != nil {
+		resp := kmsg.NewPtrFindCoordinatorResponse()
+		if err := c.Call(req, resp); err != nil {
 			return err
 		}
-		code := protocol.ErrorCode(binary.BigEndian.Uint16(b[4:]))
+		code := protocol.ErrorCode(resp.ErrorCode)
 		if code == protocol.None {
 			return nil
 		}
@@ -159,20 +152,15 @@ func groupsAreEmpty(addr, scenario string, count int) error {
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	for began := time.Now(); ; time.Sleep(250 * time.Millisecond) {
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.SetVersion(1)
 		for id := 0; id < count; id += 2 {
 			req.Groups = append(req.Groups, groupOf(scenario, id))
 		}
-		b, err := c.call(req)
-		if err != nil {
-			return err
-		}
 		resp := kmsg.NewPtrDescribeGroupsResponse()
-		resp.SetVersion(1)
-		if err := resp.ReadFrom(b[4:]); err != nil {
+		if err := c.Call(req, resp); err != nil {
 			return err
 		}
 		left := ""

@@ -40,14 +40,27 @@ func (r *runner) compareWithApache(count int) error {
 		}
 		done += n
 	}
-	fmt.Println("\n| file | damage | as Apache | ours serves more | ours serves less | Apache does not start | other | not compared |\n|---|---|---|---|---|---|---|---|")
+	fmt.Println("\n| file | damage | as Apache | ours serves more | ours serves less | Apache does not start | other |\n|---|---|---|---|---|---|---|")
+	sums := map[string]int{}
 	for _, p := range slices.SortedFunc(maps.Keys(r.table), func(a, b pair) int { return strings.Compare(a.file+a.damage, b.file+b.damage) }) {
 		c := r.table[p]
-		fmt.Printf("| %s | %s | %s | %s | %s | %s | %s | %s |\n", p.file, p.damage, blankZero(c["as Apache"]), blankZero(c["more"]), blankZero(c["less"]),
-			blankZero(c["no start"]), blankZero(c["other"]), blankZero(c["not compared"]))
+		fmt.Printf("| %s | %s |", p.file, p.damage)
+		for _, verdict := range verdicts {
+			sums[verdict] += c[verdict]
+			fmt.Printf(" %s |", blankZero(c[verdict]))
+		}
+		fmt.Println()
 	}
+	fmt.Print("| all | |")
+	for _, verdict := range verdicts {
+		fmt.Printf(" %d |", sums[verdict])
+	}
+	fmt.Printf("\n\n%d differences without an explanation\n", r.failed)
 	return nil
 }
+
+// verdicts are how a comparison of one partition ends, in the order of the table.
+var verdicts = []string{"as Apache", "more", "less", "no start", "other"}
 
 func apacheConfig(dir string) map[string]string {
 	c := brokerConfig(dir)
@@ -123,45 +136,35 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 		}
 	}
 	tps := slices.SortedFunc(maps.Keys(damages), func(a, b protocol.TopicPartition) int { return strings.Compare(a.String(), b.String()) })
+	a := &apacheRound{runner: r, scene: s, dir: dir}
 	var apache *view
-	for starts := 0; ; starts++ {
-		os.RemoveAll(filepath.Join(dir, "tried"))
-		if err := copyTree(filepath.Join(dir, "apache"), filepath.Join(dir, "tried")); err != nil {
-			return 0, err
+	for {
+		b, err := a.start(tps)
+		if err != nil {
+			return done, err
 		}
-		b, startErr := r.startApache(filepath.Join(dir, "tried"))
-		if startErr == nil {
+		if b != nil {
 			apache, err = settledView(b.Addr, tps)
 			b.Kill()
+			if err != nil {
+				return done, err
+			}
 			break
 		}
-		// Whoever it names is taken out, and noted.
-		guilty := false
-		log, _ := os.ReadFile(filepath.Join(dir, "tried", "broker.log"))
-		for _, tp := range tps {
-			if namedByError(string(log), filepath.Join(dir, "tried", s.truth[tp].dir)) {
-				guilty = true
-				fmt.Printf("%s %v, %s %s (%s): Apache does not start\n", s.name, tp, damages[tp].file, damages[tp].damage, damages[tp].note)
-				r.table.add(damages[tp].pair, "no start")
-				done++
-				delete(damages, tp)
-				path := filepath.Join(dir, "apache", s.truth[tp].dir)
-				if err := errors.Join(os.RemoveAll(path), copyTree(filepath.Join(s.dir, s.truth[tp].dir), path)); err != nil {
-					return done, err
-				}
+		// Whoever keeps it from starting is taken out, and noted.
+		guilty, err := a.guilty(tps)
+		if err != nil {
+			return done, err
+		}
+		for _, tp := range guilty {
+			fmt.Printf("%s %v, %s %s (%s): Apache does not start: %s\n", s.name, tp, damages[tp].file, damages[tp].damage, damages[tp].note, a.reason)
+			r.table.add(damages[tp].pair, "no start")
+			done++
+			if err := a.heal(filepath.Join(dir, "apache"), tp); err != nil {
+				return done, err
 			}
 		}
-		tps = slices.DeleteFunc(tps, func(tp protocol.TopicPartition) bool { return damages[tp] == nil })
-		if !guilty || starts > 6 {
-			fmt.Printf("%s: Apache does not start on %s because of one of %v, and does not say which: %s\n", s.name, dir, tps, firstLine(startErr.Error()))
-			for _, tp := range tps {
-				r.table.add(damages[tp].pair, "not compared")
-			}
-			return done + len(tps), nil
-		}
-	}
-	if err != nil {
-		return done, err
+		tps = slices.DeleteFunc(tps, func(tp protocol.TopicPartition) bool { return slices.Contains(guilty, tp) })
 	}
 	if err := copyTree(filepath.Join(dir, "apache"), filepath.Join(dir, "ours")); err != nil {
 		return done, err
@@ -180,11 +183,93 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 		verdict := compareServed(a, o)
 		r.table.add(d.pair, verdict)
 		done++
-		if verdict != "as Apache" {
-			fmt.Printf("%s %v, %s %s (%s): ours %s: %s; Apache %s\n", s.name, tp, d.file, d.damage, d.note, verdict, o, a)
+		if verdict == "as Apache" {
+			continue
 		}
+		why := explain(d.pair, verdict)
+		if why == "" {
+			r.failed++
+			why = "NOT EXPLAINED"
+		}
+		fmt.Printf("%s %v, %s %s (%s): ours %s: %s; Apache %s\n  %s\n", s.name, tp, d.file, d.damage, d.note, verdict, o, a, why)
 	}
 	return done, nil
+}
+
+// apacheRound starts Apache on a directory of damaged partitions, or on some of them.
+type apacheRound struct {
+	*runner
+	scene  *scene
+	dir    string // apache is in it, the damaged copy
+	reason string // why it did not start the last time
+}
+
+// start starts Apache on a copy with these damaged partitions, the others whole. Without an
+// error there is no broker if Apache did not want to start.
+func (a *apacheRound) start(damaged []protocol.TopicPartition) (*peers.Broker, error) {
+	tried := filepath.Join(a.dir, "tried")
+	if err := errors.Join(os.RemoveAll(tried), copyTree(filepath.Join(a.dir, "apache"), tried)); err != nil {
+		return nil, err
+	}
+	for tp := range a.scene.truth {
+		if !slices.Contains(damaged, tp) {
+			if err := a.heal(tried, tp); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b, err := a.startApache(tried)
+	if err == nil {
+		return b, nil
+	}
+	if b == nil || b.Process == nil {
+		return nil, err
+	}
+	a.reason = firstLine(err.Error())
+	return nil, nil
+}
+
+// heal puts a partition back as it was.
+func (a *apacheRound) heal(in string, tp protocol.TopicPartition) error {
+	dir := a.scene.truth[tp].dir
+	return errors.Join(os.RemoveAll(filepath.Join(in, dir)), copyTree(filepath.Join(a.scene.dir, dir), filepath.Join(in, dir)))
+}
+
+// guilty are partitions that keep Apache from starting: those that its log names, or one
+// that is found by starting it on fewer of them.
+func (a *apacheRound) guilty(tps []protocol.TopicPartition) ([]protocol.TopicPartition, error) {
+	tried := filepath.Join(a.dir, "tried")
+	log, err := os.ReadFile(filepath.Join(tried, "broker.log"))
+	if err != nil {
+		return nil, err
+	}
+	var named []protocol.TopicPartition
+	for _, tp := range tps {
+		if namedByError(string(log), filepath.Join(tried, a.scene.truth[tp].dir)) {
+			named = append(named, tp)
+		}
+	}
+	if len(named) > 0 {
+		return named, nil
+	}
+	if len(tps) == 0 {
+		return nil, fmt.Errorf("apache: it does not start on an undamaged copy: %s", a.reason)
+	}
+	starts, fails := 0, len(tps) // it starts on so many of the first, and not on so many
+	for starts+1 < fails {
+		middle := (starts + fails) / 2
+		b, err := a.start(tps[:middle])
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			fails = middle
+			continue
+		}
+		b.Kill()
+		starts = middle
+	}
+	return tps[starts:fails], nil
 }
 
 // namedByError says whether an error in Apache's log names a partition's directory.

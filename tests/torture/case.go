@@ -347,7 +347,7 @@ func (c *caseRun) appendSome(addr string, v *view) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer client.conn.Close()
+	defer client.Close()
 	healthy := true
 	for _, tp := range c.scene.partitions() {
 		p := v.partitions[tp]

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/binary"
 	"fmt"
-	"io"
-	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/barnabas-broker/barnabas/protocol"
+	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
 // view is what a broker serves.
@@ -35,40 +33,12 @@ type problem struct {
 
 var groups = []string{"group-one", "group-two", "group-three", "group-four"}
 
-// client is one raw connection.
-type client struct {
-	conn net.Conn
-	next int32
-}
+// client is a connection that reads and writes partitions.
+type client struct{ *peers.Conn }
 
-func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &client{conn: conn}, nil
-}
-
-// call sends one request of a version without tagged fields and reads its answer.
-func (c *client) call(req kmsg.Request, resp kmsg.Response) error {
-	c.conn.SetDeadline(time.Now().Add(30 * time.Second))
-	c.next++
-	h := protocol.RequestHeader{Key: req.Key(), Version: req.GetVersion(), CorrelationID: c.next, ClientID: []byte("torture")}
-	b := req.AppendTo(protocol.AppendRequestHeader(make([]byte, 4), &h))
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	if _, err := c.conn.Write(b); err != nil {
-		return err
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(c.conn, size[:]); err != nil {
-		return err
-	}
-	b = make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(c.conn, b); err != nil {
-		return err
-	}
-	resp.SetVersion(req.GetVersion())
-	return resp.ReadFrom(b[4:])
+func dial(addr string) (client, error) {
+	c, err := peers.Dial(addr, "torture")
+	return client{c}, err
 }
 
 // readView reads all partitions and committed offsets.
@@ -77,7 +47,7 @@ func readView(addr string, partitions []protocol.TopicPartition) (*view, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	v := &view{partitions: map[protocol.TopicPartition]*served{}, commits: map[string]string{}}
 	for _, tp := range partitions {
 		p := &served{records: map[int64]string{}}
@@ -89,7 +59,7 @@ func readView(addr string, partitions []protocol.TopicPartition) (*view, error) 
 	return v, c.readCommits(v)
 }
 
-func (c *client) readCommits(v *view) error {
+func (c client) readCommits(v *view) error {
 	for _, group := range groups {
 		req := kmsg.NewPtrOffsetFetchRequest()
 		req.SetVersion(5)
@@ -97,7 +67,7 @@ func (c *client) readCommits(v *view) error {
 		resp := kmsg.NewPtrOffsetFetchResponse()
 		deadline := time.Now().Add(5 * time.Second)
 		for {
-			if err := c.call(req, resp); err != nil {
+			if err := c.Call(req, resp); err != nil {
 				return err
 			}
 			// While the group's partition is being read the answer is "not yet".
@@ -117,33 +87,15 @@ func (c *client) readCommits(v *view) error {
 	return nil
 }
 
-func (c *client) listOffset(tp protocol.TopicPartition, timestamp int64) (offset int64, code protocol.ErrorCode, err error) {
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.SetVersion(5)
-	req.ReplicaID = -1
-	t := kmsg.NewListOffsetsRequestTopic()
-	t.Topic = tp.Topic
-	p := kmsg.NewListOffsetsRequestTopicPartition()
-	p.Partition, p.Timestamp, p.CurrentLeaderEpoch = tp.Partition, timestamp, -1
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	resp := kmsg.NewPtrListOffsetsResponse()
-	if err := c.call(req, resp); err != nil {
-		return 0, 0, err
-	}
-	answer := resp.Topics[0].Partitions[0]
-	return answer.Offset, protocol.ErrorCode(answer.ErrorCode), nil
-}
-
-func (c *client) readPartition(tp protocol.TopicPartition, p *served) (err error) {
-	if p.start, p.code, err = c.listOffset(tp, -2); err != nil || p.code != 0 {
+func (c client) readPartition(tp protocol.TopicPartition, p *served) (err error) {
+	if p.start, p.code, err = c.ListOffset(tp, -2); err != nil || p.code != 0 {
 		return err
 	}
-	if p.end, p.code, err = c.listOffset(tp, -1); err != nil || p.code != 0 {
+	if p.end, p.code, err = c.ListOffset(tp, -1); err != nil || p.code != 0 {
 		return err
 	}
 	for offset := p.start; offset < p.end; {
-		b, code, err := c.fetch(tp, offset)
+		b, code, err := c.Fetch(tp, offset)
 		if err != nil {
 			return err
 		}
@@ -162,11 +114,11 @@ func (c *client) readPartition(tp protocol.TopicPartition, p *served) (err error
 }
 
 // probe fetches here and there, which the indexes are for.
-func (c *client) probe(tp protocol.TopicPartition, p *served) error {
+func (c client) probe(tp protocol.TopicPartition, p *served) error {
 	p.probes = map[int64]int64{}
 	step := max(1, (p.end-p.start)/16)
 	for offset := p.start; offset < p.end; offset += step {
-		b, code, err := c.fetch(tp, offset)
+		b, code, err := c.Fetch(tp, offset)
 		if err != nil {
 			return err
 		}
@@ -188,27 +140,6 @@ func (c *client) probe(tp protocol.TopicPartition, p *served) error {
 		}
 	}
 	return nil
-}
-
-func (c *client) fetch(tp protocol.TopicPartition, offset int64) ([]byte, protocol.ErrorCode, error) {
-	req := kmsg.NewPtrFetchRequest()
-	req.SetVersion(11)
-	req.ReplicaID, req.MaxBytes, req.SessionEpoch = -1, 1<<20, -1
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = tp.Topic
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = tp.Partition, offset, 1<<20, -1
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	resp := kmsg.NewPtrFetchResponse()
-	if err := c.call(req, resp); err != nil {
-		return nil, 0, err
-	}
-	if resp.ErrorCode != 0 {
-		return nil, protocol.ErrorCode(resp.ErrorCode), nil
-	}
-	answer := resp.Topics[0].Partitions[0]
-	return answer.RecordBatches, protocol.ErrorCode(answer.ErrorCode), nil
 }
 
 // take goes through fetched batches as a consumer would, and returns where to go on.
@@ -246,7 +177,7 @@ func (p *served) take(b []byte, offset int64) (next int64) {
 }
 
 // produceOne appends a record and returns its offset.
-func (c *client) produceOne(tp protocol.TopicPartition) (int64, protocol.ErrorCode, error) {
+func (c client) produceOne(tp protocol.TopicPartition) (int64, protocol.ErrorCode, error) {
 	records, err := protocol.AppendBatch(nil, protocol.BatchOptions{}, protocol.Record{Timestamp: time.Now().UnixMilli(),
 		Key: []byte("after"), Value: []byte("appended after the damage")})
 	if err != nil {
@@ -262,7 +193,7 @@ func (c *client) produceOne(tp protocol.TopicPartition) (int64, protocol.ErrorCo
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	resp := kmsg.NewPtrProduceResponse()
-	if err := c.call(req, resp); err != nil {
+	if err := c.Call(req, resp); err != nil {
 		return 0, 0, err
 	}
 	answer := resp.Topics[0].Partitions[0]
