@@ -43,10 +43,13 @@ type BrokerOptions struct {
 	JVM    []string          // JVM options instead of those of Apache's own scripts
 	Env    []string          // more environment, for example GODEBUG
 	Wrap   []string          // a program to run the broker under, for example taskset -c 0
-	// SASLPort, if not 0, is the port of a second listener, SASL_PLAINTEXT, with PLAIN for User:adminplain, whose password is
+	// SASLPort, if not 0, is the port of a second listener, AnyPort for a free one: SASL_PLAINTEXT, with PLAIN for User:adminplain, whose password is
 	// admin-secret, and SCRAM for those whose credentials a test creates.
 	SASLPort int
 }
+
+// AnyPort stands for a free port; Broker.Options has the one that was taken.
+const AnyPort = -1
 
 // Broker is one broker process with its data directory.
 type Broker struct {
@@ -80,11 +83,14 @@ func (c *Cache) StartBroker(kind Kind, options BrokerOptions) (*Broker, error) {
 	if err := mkdirs(dir, b.DataDir); err != nil {
 		return nil, err
 	}
-	if b.ports, err = holdPorts(3); err != nil {
+	if b.ports, err = holdPorts(4); err != nil {
 		return nil, err
 	}
 	if options.Port == 0 {
 		b.Options.Port = b.ports[0].number
+	}
+	if options.SASLPort == AnyPort {
+		b.Options.SASLPort = b.ports[3].number
 	}
 	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.Options.Port)
 	if kind.IsApache() {

@@ -38,6 +38,8 @@ func (j *job) testProgram(log string, patience time.Duration, env []string, args
 
 var (
 	testBegins = regexp.MustCompile(`^=== RUN +(\S+)$`)
+	testGoesOn = regexp.MustCompile(`^=== (?:RUN|CONT|NAME) +(\S+)$`)
+	testSays   = regexp.MustCompile(`^    \w+_test\.go:\d+: (.+)$`) // not panic.go: what a test says as it cleans up
 	testEnds   = regexp.MustCompile(`--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+s)\)`)
 )
 
@@ -50,10 +52,17 @@ func parseGoTest(path string) ([]result, error) {
 	defer f.Close()
 	var order []string
 	ended := map[string]result{}
+	said := map[string]string{} // the last line of each test
+	current := ""
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		line := lines.Text()
+		if m := testGoesOn.FindStringSubmatch(line); m != nil {
+			current = m[1]
+		} else if m := testSays.FindStringSubmatch(line); m != nil {
+			said[current] = m[1]
+		}
 		if m := testBegins.FindStringSubmatch(line); m != nil {
 			order = append(order, m[1])
 			continue
@@ -64,6 +73,9 @@ func parseGoTest(path string) ([]result, error) {
 		}
 		r := result{name: m[2], status: map[string]status{"PASS": passed, "FAIL": failed, "SKIP": skipped}[m[1]]}
 		r.duration, _ = time.ParseDuration(m[3])
+		if r.status == skipped {
+			r.reason = said[r.name]
+		}
 		ended[r.name] = r
 	}
 	if err := lines.Err(); err != nil {

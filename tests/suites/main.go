@@ -4,6 +4,7 @@
 //
 //	go run ./tests/suites                         all suites against Barnabas
 //	go run ./tests/suites -suites kgo,kafka-go    some of them
+//	go run ./tests/suites -suites kgo -short      the sample of CI
 //	go run ./tests/suites -run TestConn           only tests whose name matches
 //	go run ./tests/suites -listed                 the listed tests too
 //	go run ./tests/suites -broker apache-3.9.2    against Apache Kafka, to prove the suites
@@ -12,9 +13,9 @@
 // the reason. Such a test is not run, unless -listed says so; then a listed test that
 // passes is pointed out, so that its line can go.
 //
-// Some suites insist on port 9092. So everything runs in a network of its own, where all
-// ports are free: a network namespace of the kernel, in a user namespace if we are not
-// root. The suites come from package registries into BARNABAS_CACHE (see tests/peers).
+// kafka-go's insists on port 9092. So with it everything runs in a network of its own,
+// where all ports are free: a network namespace of the kernel, in a user namespace if we
+// are not root. The suites come from package registries into BARNABAS_CACHE (see tests/peers).
 package main
 
 import (
@@ -39,6 +40,7 @@ func run() int {
 		names  = flag.String("suites", "", "suites to run, parted by commas; all by default: kgo, kafka-go, kafka-python, librdkafka")
 		match  = flag.String("run", "", "only tests whose name matches this regular expression")
 		listed = flag.Bool("listed", false, "also run the tests that are listed as not able to pass")
+		short  = flag.Bool("short", false, "fewer records where a suite lets one choose")
 		keep   = flag.Bool("keep", false, "keep the directory with all logs also if nothing failed")
 	)
 	flag.Parse()
@@ -66,24 +68,25 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "no suite among %q\n", *names)
 		return 2
 	}
-	if !insideNetwork() {
+	if insideNetwork() {
+		err = bringUpLoopback()
+	} else {
 		// Here the registries can be reached, inside they cannot.
-		if err := install(cache, peers.Kind(*kind), selected); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-		return runInsideNetwork()
+		err = install(cache, peers.Kind(*kind), selected)
 	}
-	if err := bringUpLoopback(); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
+	}
+	if !insideNetwork() && slices.ContainsFunc(selected, func(s *suite) bool { return s.port != 0 }) {
+		return runInsideNetwork()
 	}
 	dir, err := os.MkdirTemp("", "barnabas-suites-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	r := &runner{cache: cache, kind: peers.Kind(*kind), dir: dir, wanted: wanted, withListed: *listed}
+	r := &runner{cache: cache, kind: peers.Kind(*kind), dir: dir, wanted: wanted, withListed: *listed, short: *short}
 	fmt.Fprintf(os.Stderr, "%s, logs in %s\n", r.kind, dir)
 	var outcomes []*outcome
 	for _, s := range selected {
@@ -130,16 +133,18 @@ type runner struct {
 	dir        string
 	wanted     *regexp.Regexp
 	withListed bool
+	short      bool
 }
 
 // job is one run of one suite.
 type job struct {
 	*runner
-	suite   *suite
-	dir     string // for logs
-	addr    string // of the broker
-	program program
-	skip    map[string]bool // tests not to run
+	suite    *suite
+	dir      string // for logs
+	addr     string // of the broker
+	saslPort int    // of the broker, if the suite wants one
+	program  program
+	skip     map[string]bool // tests not to run
 }
 
 func (r *runner) run(s *suite) (*outcome, error) {
@@ -167,7 +172,7 @@ func (r *runner) run(s *suite) (*outcome, error) {
 		return nil, err
 	}
 	defer b.Close()
-	j := &job{runner: r, suite: s, dir: dir, addr: b.Addr, program: p, skip: map[string]bool{}}
+	j := &job{runner: r, suite: s, dir: dir, addr: b.Addr, saslPort: b.Options.SASLPort, program: p, skip: map[string]bool{}}
 	o := &outcome{suite: s, list: list}
 	if !r.withListed {
 		for name := range list {

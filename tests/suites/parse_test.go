@@ -28,7 +28,14 @@ const goTest = `=== RUN   TestGood
         --- FAIL: TestBad/one/inner (0.00s)
     --- PASS: TestBad/two (0.00s)
 === RUN   TestNotHere
+=== RUN   TestOther
+    other_test.go:7: something else
+=== CONT  TestNotHere
+    here_test.go:12: no such broker
+    panic.go:694: deleting topic
 --- SKIP: TestNotHere (0.00s)
+=== NAME  TestOther
+--- PASS: TestOther (0.01s)
 === RUN   TestHangs
 panic: test timed out after 2m0s
 `
@@ -41,8 +48,11 @@ func TestAGoTestThatDidNotEndHasFailed(t *testing.T) {
 	got := map[string]status{}
 	for _, r := range results {
 		got[r.name] = r.status
+		if r.status == skipped && r.reason != "no such broker" {
+			t.Errorf("the reason of %s is %q", r.name, r.reason)
+		}
 	}
-	want := map[string]status{"TestGood": passed, "TestBad": failed, "TestNotHere": skipped, "TestHangs": failed}
+	want := map[string]status{"TestGood": passed, "TestOther": passed, "TestBad": failed, "TestNotHere": skipped, "TestHangs": failed}
 	if len(got) != len(want) {
 		t.Errorf("%v", got)
 	}

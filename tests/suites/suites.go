@@ -17,7 +17,7 @@ type suite struct {
 	apache39 string // its scores against Apache Kafka: pass/fail/skip
 	apache43 string
 	port     int               // that the suite insists on; 0: any
-	saslPort int               // of a listener with SASL, beside it
+	saslPort int               // of a listener with SASL, beside it; peers.AnyPort if the suite takes any
 	config   map[string]string // of the broker, beside that of all tests
 	unset    []string          // keys of that of all tests that its broker does not have
 	install  func(*peers.Cache) (program, error)
@@ -34,7 +34,7 @@ func allSuites() []*suite {
 	return []*suite{
 		{
 			name: "kgo", version: "1.22.2", apache39: "145/0/7", apache43: "151/0/1",
-			saslPort: 9093,
+			saslPort: peers.AnyPort,
 			config:   map[string]string{"num.partitions": "4", "group.initial.rebalance.delay.ms": "3000"},
 			install:  func(c *peers.Cache) (p program, err error) { p.dir, p.path, err = c.KgoTests(); return p, err },
 			run:      runKgo,
@@ -95,9 +95,13 @@ func runKgo(j *job) ([]result, error) {
 	if err := j.createSCRAMUser("adminscram", "admin-secret-256"); err != nil {
 		return nil, err
 	}
+	records := 50_000
+	if j.short {
+		records = 5_000
+	}
 	return j.testProgram("kgo.log", 15*time.Minute, []string{
-		fmt.Sprintf("KGO_TEST_SCRAM_SEEDS=127.0.0.1:%d", j.suite.saslPort), "KGO_TEST_SCRAM=adminscram:admin-secret-256:256",
-		"KGO_SEEDS=" + j.addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS=50000", "KGO_TEST_STABLE_FETCH=true",
+		fmt.Sprintf("KGO_TEST_SCRAM_SEEDS=127.0.0.1:%d", j.saslPort), "KGO_TEST_SCRAM=adminscram:admin-secret-256:256",
+		"KGO_SEEDS=" + j.addr, "KGO_TEST_RF=1", fmt.Sprint("KGO_TEST_RECORDS=", records), "KGO_TEST_STABLE_FETCH=true",
 	}, "-test.run", exactly(names))
 }
 

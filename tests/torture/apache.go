@@ -282,11 +282,13 @@ func namedByError(log, dir string) bool {
 	return false
 }
 
-// firstLine is the first line of an error that tells of an exception.
+// firstLine is the first line of a log that tells of an error, of an exception if there is one.
 func firstLine(text string) string {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, "Exception") {
-			return strings.TrimSpace(line)
+	for _, word := range []string{"Exception", ""} {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, "ERROR") && strings.Contains(line, word) {
+				return strings.TrimSpace(line)
+			}
 		}
 	}
 	return text[:min(len(text), 300)]
