@@ -40,7 +40,7 @@ func (r *runner) compareWithApache(count int) error {
 		}
 		done += n
 	}
-	fmt.Println("\n| file | damage | as Apache | ours serves more | ours serves less | Apache does not start | other |\n|---|---|---|---|---|---|---|")
+	fmt.Println("\n| file | damage | as Apache | ours serves more | ours serves less | Apache serves nothing | other |\n|---|---|---|---|---|---|---|")
 	sums := map[string]int{}
 	for _, p := range slices.SortedFunc(maps.Keys(r.table), func(a, b pair) int { return strings.Compare(a.file+a.damage, b.file+b.damage) }) {
 		c := r.table[p]
@@ -139,25 +139,19 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 	a := &apacheRound{runner: r, scene: s, dir: dir}
 	var apache *view
 	for {
-		b, err := a.start(tps)
-		if err != nil {
+		if apache, err = a.start(tps); err != nil {
 			return done, err
 		}
-		if b != nil {
-			apache, err = settledView(b.Addr, tps)
-			b.Kill()
-			if err != nil {
-				return done, err
-			}
+		if apache != nil {
 			break
 		}
-		// Whoever keeps it from starting is taken out, and noted.
+		// Whoever keeps it from serving is taken out, and noted.
 		guilty, err := a.guilty(tps)
 		if err != nil {
 			return done, err
 		}
 		for _, tp := range guilty {
-			fmt.Printf("%s %v, %s %s (%s): Apache does not start: %s\n", s.name, tp, damages[tp].file, damages[tp].damage, damages[tp].note, a.reason)
+			fmt.Printf("%s %v, %s %s (%s): Apache serves none of them: %s\n", s.name, tp, damages[tp].file, damages[tp].damage, damages[tp].note, a.reason)
 			r.table.add(damages[tp].pair, "no start")
 			done++
 			if err := a.heal(filepath.Join(dir, "apache"), tp); err != nil {
@@ -186,7 +180,7 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 		if verdict == "as Apache" {
 			continue
 		}
-		why := explain(d.pair, verdict)
+		why := explain(d, tp, verdict, a, o)
 		if why == "" {
 			r.failed++
 			why = "NOT EXPLAINED"
@@ -200,13 +194,16 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 type apacheRound struct {
 	*runner
 	scene  *scene
-	dir    string // apache is in it, the damaged copy
-	reason string // why it did not start the last time
+	dir    string                    // apache is in it, the damaged copy
+	reason string                    // why it did not serve the last time
+	named  []protocol.TopicPartition // who was to blame by what it said
 }
 
-// start starts Apache on a copy with these damaged partitions, the others whole. Without an
-// error there is no broker if Apache did not want to start.
-func (a *apacheRound) start(damaged []protocol.TopicPartition) (*peers.Broker, error) {
+// start starts Apache on a copy with these damaged partitions, the others whole, and
+// returns what it serves of them. Without an error and a view Apache did not start, or one
+// of them kept it from becoming the leader of others.
+func (a *apacheRound) start(damaged []protocol.TopicPartition) (*view, error) {
+	a.reason, a.named = "", nil
 	tried := filepath.Join(a.dir, "tried")
 	if err := errors.Join(os.RemoveAll(tried), copyTree(filepath.Join(a.dir, "apache"), tried)); err != nil {
 		return nil, err
@@ -219,13 +216,39 @@ func (a *apacheRound) start(damaged []protocol.TopicPartition) (*peers.Broker, e
 		}
 	}
 	b, err := a.startApache(tried)
-	if err == nil {
-		return b, nil
+	if err != nil {
+		if b == nil || b.Process == nil {
+			return nil, err
+		}
+		a.reason = firstLine(err.Error())
+		log, err := os.ReadFile(filepath.Join(tried, "broker.log"))
+		if err != nil {
+			return nil, err
+		}
+		for _, tp := range damaged {
+			if namedByError(string(log), filepath.Join(tried, a.scene.truth[tp].dir)) {
+				a.named = append(a.named, tp)
+			}
+		}
+		return nil, nil
 	}
-	if b == nil || b.Process == nil {
+	defer b.Kill()
+	v, err := settledView(b.Addr, damaged)
+	if err != nil {
 		return nil, err
 	}
-	a.reason = firstLine(err.Error())
+	leaderless := 0
+	for tp, p := range v.partitions {
+		if p.isSettling() {
+			leaderless++
+		} else if p.code != 0 {
+			a.named = append(a.named, tp)
+		}
+	}
+	if leaderless == 0 {
+		return v, nil
+	}
+	a.reason = fmt.Sprintf("%d of %d have no leader", leaderless, len(damaged))
 	return nil, nil
 }
 
@@ -235,40 +258,30 @@ func (a *apacheRound) heal(in string, tp protocol.TopicPartition) error {
 	return errors.Join(os.RemoveAll(filepath.Join(in, dir)), copyTree(filepath.Join(a.scene.dir, dir), filepath.Join(in, dir)))
 }
 
-// guilty are partitions that keep Apache from starting: those that its log names, or one
-// that is found by starting it on fewer of them.
+// guilty are partitions that keep Apache from serving: those that it named, or one that is
+// found by starting it on fewer of them.
 func (a *apacheRound) guilty(tps []protocol.TopicPartition) ([]protocol.TopicPartition, error) {
-	tried := filepath.Join(a.dir, "tried")
-	log, err := os.ReadFile(filepath.Join(tried, "broker.log"))
-	if err != nil {
-		return nil, err
-	}
-	var named []protocol.TopicPartition
-	for _, tp := range tps {
-		if namedByError(string(log), filepath.Join(tried, a.scene.truth[tp].dir)) {
-			named = append(named, tp)
-		}
-	}
-	if len(named) > 0 {
-		return named, nil
+	if len(a.named) > 0 {
+		return a.named, nil
 	}
 	if len(tps) == 0 {
-		return nil, fmt.Errorf("apache: it does not start on an undamaged copy: %s", a.reason)
+		return nil, fmt.Errorf("apache: it does not serve an undamaged copy: %s", a.reason)
 	}
-	starts, fails := 0, len(tps) // it starts on so many of the first, and not on so many
+	reason := a.reason
+	starts, fails := 0, len(tps) // it serves so many of the first, and not so many
 	for starts+1 < fails {
 		middle := (starts + fails) / 2
-		b, err := a.start(tps[:middle])
+		v, err := a.start(tps[:middle])
 		if err != nil {
 			return nil, err
 		}
-		if b == nil {
-			fails = middle
-			continue
+		if v == nil {
+			fails, reason = middle, a.reason
+		} else {
+			starts = middle
 		}
-		b.Kill()
-		starts = middle
 	}
+	a.reason = reason
 	return tps[starts:fails], nil
 }
 
@@ -301,13 +314,18 @@ func settledView(addr string, tps []protocol.TopicPartition) (*view, error) {
 		waiting := false
 		if err == nil {
 			for _, p := range v.partitions {
-				waiting = waiting || p.code == protocol.ErrUnknownTopicOrPartition || p.code == protocol.ErrNotLeaderOrFollower || p.code == protocol.ErrLeaderNotAvailable
+				waiting = waiting || p.isSettling()
 			}
 		}
 		if err == nil && !waiting || time.Now().After(deadline) {
 			return v, err
 		}
 	}
+}
+
+// isSettling says whether the partition has no leader, as for a moment after a start.
+func (p *served) isSettling() bool {
+	return p.code == protocol.ErrUnknownTopicOrPartition || p.code == protocol.ErrNotLeaderOrFollower || p.code == protocol.ErrLeaderNotAvailable
 }
 
 func (p *served) String() string {

@@ -1,24 +1,33 @@
 package main
 
+import (
+	"strings"
+
+	"github.com/barnabas-broker/barnabas/protocol"
+)
+
 // explain says why what ours makes of a damage is right though Apache makes something else
 // of it, or "".
-func explain(p pair, verdict string) string {
-	for _, e := range explained {
-		if e.pair == p && e.verdict == verdict {
-			return e.why
-		}
+func explain(d *damage, tp protocol.TopicPartition, verdict string, apache, ours *served) string {
+	if verdict == "less" && strings.HasSuffix(d.file, ".log") && ours.stopsAtDamage(d.from[tp], apache) {
+		return stops
 	}
 	return ""
 }
 
-const lastDelta = "after a clean stop nobody looks at the batches. To a fetch at its first offset, Apache passes over a batch whose header says that it " +
-	"ends before it begins, and goes on behind it: its records are missing, and no consumer is told. Ours serves the batch, whose checksum does not match"
+const stops = "nobody looks at old segments at a start. Where the damage begins ours answers CORRUPT_MESSAGE, or with the batch whose checksum does not " +
+	"match, and readers come no further by themselves. Apache goes on with what it finds behind, and leaves out what is lost without a word"
 
-var explained = []struct {
-	pair    pair
-	verdict string
-	why     string
-}{
-	{pair{"active .log", "last delta"}, "less", lastDelta},
-	{pair{"older .log", "last delta"}, "less", lastDelta},
+// stopsAtDamage says whether the partition is served, as Apache serves it, up to a problem
+// that lies in the damage.
+func (p *served) stopsAtDamage(from int64, apache *served) bool {
+	if len(p.problems) == 0 || p.problems[0].offset < from || p.start != apache.start || p.end != apache.end {
+		return false
+	}
+	for offset, text := range apache.records {
+		if offset < p.problems[0].offset && p.records[offset] != text {
+			return false
+		}
+	}
+	return true
 }
