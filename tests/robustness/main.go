@@ -56,11 +56,10 @@ func main() {
 
 // scenario opens connections that behave badly, and returns them.
 type scenario struct {
-	name  string
-	count int
-	begin func(c *client) error // on a fresh connection
-	// groups, if set, is the name by which groupOf names the groups of the clients.
-	groups string
+	name   string
+	count  int
+	begin  func(c *client) error // on a fresh connection
+	groups int                   // how many groups the clients are in, which groupOf names
 }
 
 // memoryLimit is what the broker's anonymous memory may come to, whatever its clients do, in bytes: queued requests and answers are
@@ -68,13 +67,14 @@ type scenario struct {
 const memoryLimit = 512 << 20
 
 // few files and goroutines are no leak of connections: groups and logs open some for good, and our own look at the metrics is one.
-const few = 20
+const few = 10
 
 // scenarios has tenth times fewer clients in each.
 func scenarios(connections, tenth int) []scenario {
 	list := append(connectionScenarios(connections), rebalances(400)...)
 	for i := range list {
 		list[i].count /= tenth
+		list[i].groups /= tenth
 	}
 	return list
 }
@@ -198,8 +198,8 @@ func one(broker *peers.Broker, by *bystander, s scenario, goroutines goroutineCo
 	for _, c := range clients {
 		c.Close()
 	}
-	if s.groups != "" {
-		if err := groupsAreEmpty(broker.Addr, s.groups, s.count); err != nil {
+	if s.groups > 0 {
+		if err := groupsAreEmpty(broker.Addr, s.name, s.groups); err != nil {
 			return err
 		}
 	}

@@ -83,21 +83,21 @@ func rebalances(count int) []scenario {
 	var first *client
 	var its member
 	pairs := func(name string, begin func(first, second *client, its member) error) scenario {
-		return scenario{name: name, count: count, groups: name, begin: func(c *client) (err error) {
+		return scenario{name: name, count: count, groups: count / 2, begin: func(c *client) (err error) {
 			if c.id%2 == 0 {
 				first = c
-				its, err = c.stable(groupOf(name, c.id))
+				its, err = c.stable(groupOf(name, c.id/2))
 				return err
 			}
 			return begin(first, c, its)
 		}}
 	}
 	return []scenario{
-		{name: "leaders gone before they assign", count: count, groups: "leaders gone before they assign", begin: func(c *client) error {
+		{name: "leaders gone before they assign", count: count, groups: count, begin: func(c *client) error {
 			_, err := c.alone(groupOf("leaders gone before they assign", c.id))
 			return err
 		}},
-		{name: "stable members gone", count: count, groups: "stable members gone", begin: func(c *client) error {
+		{name: "stable members gone", count: count, groups: count, begin: func(c *client) error {
 			_, err := c.stable(groupOf("stable members gone", c.id))
 			return err
 		}},
@@ -144,10 +144,10 @@ func findCoordinator(addr string) error {
 	}
 }
 
-func groupOf(scenario string, id int) string { return fmt.Sprintf("%s %d", scenario, id/2) }
+func groupOf(scenario string, number int) string { return fmt.Sprintf("%s %d", scenario, number) }
 
 // groupsAreEmpty waits until no group of a scenario has a member any more.
-func groupsAreEmpty(addr, scenario string, count int) error {
+func groupsAreEmpty(addr, scenario string, groups int) error {
 	c, err := dial(addr, 0)
 	if err != nil {
 		return err
@@ -156,8 +156,8 @@ func groupsAreEmpty(addr, scenario string, count int) error {
 	for began := time.Now(); ; time.Sleep(250 * time.Millisecond) {
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.SetVersion(1)
-		for id := 0; id < count; id += 2 {
-			req.Groups = append(req.Groups, groupOf(scenario, id))
+		for number := range groups {
+			req.Groups = append(req.Groups, groupOf(scenario, number))
 		}
 		resp := kmsg.NewPtrDescribeGroupsResponse()
 		if err := c.Call(req, resp); err != nil {

@@ -180,7 +180,7 @@ func (r *runner) compareRound(s *scene, round, n int, kinds []pair, next *int, r
 		if verdict == "as Apache" {
 			continue
 		}
-		why := explain(d, tp, verdict, a, o)
+		why := explain(d, s, tp, verdict, a, o)
 		if why == "" {
 			r.failed++
 			why = "NOT EXPLAINED"
