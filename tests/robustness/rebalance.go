@@ -77,6 +77,27 @@ func (c *client) stable(group string) (member, error) {
 	return m, err
 }
 
+// untilRebalance sends heartbeats until the group has another member who wants to join.
+func (c *client) untilRebalance(m member) error {
+	for {
+		req := kmsg.NewPtrHeartbeatRequest()
+		req.SetVersion(2)
+		req.Group, req.MemberID, req.Generation = m.group, m.id, m.generation
+		resp := kmsg.NewPtrHeartbeatResponse()
+		if err := c.Call(req, resp); err != nil {
+			return err
+		}
+		switch code := protocol.ErrorCode(resp.ErrorCode); code {
+		case protocol.ErrRebalanceInProgress:
+			return nil
+		case protocol.None:
+			time.Sleep(time.Millisecond)
+		default:
+			return fmt.Errorf("heartbeat: %w", code)
+		}
+	}
+}
+
 // rebalances are the scenarios of members that vanish. What they left is looked at by groupsAreEmpty.
 func rebalances(count int) []scenario {
 	// Every second client joins the group that the one before it is in.
@@ -105,7 +126,7 @@ func rebalances(count int) []scenario {
 			return second.Send(joinRequest(its.group, "")) // waits for the other, who never comes back
 		}),
 		pairs("followers gone while they sync", func(first, second *client, its member) error {
-			if err := errors.Join(second.Send(joinRequest(its.group, "")), first.Send(joinRequest(its.group, its.id))); err != nil {
+			if err := errors.Join(second.Send(joinRequest(its.group, "")), first.untilRebalance(its), first.Send(joinRequest(its.group, its.id))); err != nil {
 				return err
 			}
 			if _, err := first.joined(its.group); err != nil {
