@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,39 +49,62 @@ func runLibrdkafka(j *job) ([]result, error) {
 	if err := writeScripts(j.cache, filepath.Join(kafkaPath, "bin")); err != nil {
 		return nil, err
 	}
-	conf := filepath.Join(j.dir, "test.conf")
-	if err := os.WriteFile(conf, []byte("metadata.broker.list="+j.addr+"\ntest.timeout.multiplier=2\n"), 0o644); err != nil {
-		return nil, err
-	}
-	src := filepath.Dir(j.program.dir)
-	env := append(os.Environ(), "RDKAFKA_TEST_CONF="+conf, "BROKERS="+j.addr,
-		"KAFKA_PATH="+kafkaPath, "LD_LIBRARY_PATH="+filepath.Join(src, "src")+":"+filepath.Join(src, "src-cpp"))
 	byNumber := map[string][]string{}
 	for _, name := range tests {
 		if !j.skip[name] && j.wanted.MatchString(name) {
 			byNumber[name[:4]] = append(byNumber[name[:4]], name)
 		}
 	}
-	var results []result
-	for _, number := range slices.Sorted(maps.Keys(byNumber)) {
-		log := filepath.Join(j.dir, number+".log")
-		if err := runTestRunner(j.program.dir, log, append(slices.Clip(env), "TESTS="+number, "TEST_KAFKA_VERSION="+brokerVersion(number))); err != nil {
-			return nil, err
+	numbers := make(chan string)
+	go func() {
+		for _, number := range slices.Sorted(maps.Keys(byNumber)) {
+			numbers <- number
 		}
-		states, err := parseTestRunner(log)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range byNumber[number] {
-			r, ok := states[name]
-			if !ok {
-				r = result{status: failed, reason: "the runner ended without a word on it"}
+		close(numbers)
+	}()
+	// Most tests wait most of the time.
+	var (
+		lanes   sync.WaitGroup
+		mu      sync.Mutex
+		results []result
+		failure error
+	)
+	for lane, b := range j.brokers {
+		lanes.Go(func() {
+			for number := range numbers {
+				states, err := j.testRunner(lane, b.Addr, kafkaPath, number)
+				mu.Lock()
+				failure = cmp.Or(failure, err)
+				for _, name := range byNumber[number] {
+					r, ok := states[name]
+					if !ok {
+						r = result{status: failed, reason: "the runner ended without a word on it"}
+					}
+					r.name = name
+					results = append(results, r)
+				}
+				mu.Unlock()
 			}
-			r.name = name
-			results = append(results, r)
-		}
+		})
 	}
-	return results, nil
+	lanes.Wait()
+	return results, failure
+}
+
+// testRunner runs the tests of one number.
+func (j *job) testRunner(lane int, addr, kafkaPath, number string) (map[string]result, error) {
+	conf := filepath.Join(j.dir, fmt.Sprintf("test-%d.conf", lane+1))
+	if err := os.WriteFile(conf, []byte("metadata.broker.list="+addr+"\ntest.timeout.multiplier=2\n"), 0o644); err != nil {
+		return nil, err
+	}
+	src := filepath.Dir(j.program.dir)
+	env := append(os.Environ(), "RDKAFKA_TEST_CONF="+conf, "BROKERS="+addr, "TESTS="+number, "TEST_KAFKA_VERSION="+brokerVersion(number),
+		"KAFKA_PATH="+kafkaPath, "LD_LIBRARY_PATH="+filepath.Join(src, "src")+":"+filepath.Join(src, "src-cpp"))
+	log := filepath.Join(j.dir, number+".log")
+	if err := runTestRunner(j.program.dir, log, env); err != nil {
+		return nil, err
+	}
+	return parseTestRunner(log)
 }
 
 // testRunnerPatience is how long the tests of one number may take.

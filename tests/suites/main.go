@@ -141,8 +141,9 @@ type job struct {
 	*runner
 	suite    *suite
 	dir      string // for logs
-	addr     string // of the broker
-	saslPort int    // of the broker, if the suite wants one
+	brokers  []*peers.Broker
+	addr     string // of the first broker
+	saslPort int    // of the first broker, if the suite wants one
 	program  program
 	skip     map[string]bool // tests not to run
 }
@@ -163,16 +164,20 @@ func (r *runner) run(s *suite) (*outcome, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	options := peers.BrokerOptions{Dir: filepath.Join(dir, "broker"), Port: s.port, SASLPort: s.saslPort, Config: s.config}
-	if !r.kind.IsApache() {
-		options.Unset = s.unset
+	j := &job{runner: r, suite: s, dir: dir, program: p, skip: map[string]bool{}}
+	for lane := range max(1, s.lanes) {
+		options := peers.BrokerOptions{Dir: filepath.Join(dir, fmt.Sprint("broker-", lane+1)), Port: s.port, SASLPort: s.saslPort, Config: s.config}
+		if !r.kind.IsApache() {
+			options.Unset = s.unset
+		}
+		b, err := r.cache.StartBroker(r.kind, options)
+		if err != nil {
+			return nil, err
+		}
+		defer b.Close()
+		j.brokers = append(j.brokers, b)
 	}
-	b, err := r.cache.StartBroker(r.kind, options)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	j := &job{runner: r, suite: s, dir: dir, addr: b.Addr, saslPort: b.Options.SASLPort, program: p, skip: map[string]bool{}}
+	j.addr, j.saslPort = j.brokers[0].Addr, j.brokers[0].Options.SASLPort
 	o := &outcome{suite: s, list: list}
 	if !r.withListed {
 		for name := range list {
@@ -186,10 +191,12 @@ func (r *runner) run(s *suite) (*outcome, error) {
 		return nil, err
 	}
 	o.complete(j.skip, r.wanted)
-	select {
-	case <-b.Done():
-		return nil, fmt.Errorf("the broker ended while the suite ran; see %s", b.LogPath)
-	default:
-		return o, nil
+	for _, b := range j.brokers {
+		select {
+		case <-b.Done():
+			return nil, fmt.Errorf("the broker ended while the suite ran; see %s", b.LogPath)
+		default:
+		}
 	}
+	return o, nil
 }

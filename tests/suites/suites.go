@@ -20,6 +20,7 @@ type suite struct {
 	saslPort int               // of a listener with SASL, beside it; peers.AnyPort if the suite takes any
 	config   map[string]string // of the broker, beside that of all tests
 	unset    []string          // keys of that of all tests that its broker does not have
+	lanes    int               // how many brokers the suite runs against, side by side; one by default
 	install  func(*peers.Cache) (program, error)
 	run      func(*job) ([]result, error)
 }
@@ -69,7 +70,7 @@ func allSuites() []*suite {
 			run: runKafkaPython,
 		},
 		{
-			name: "librdkafka", version: "2.15.1", apache39: "not counted", apache43: "98/0/5, 1 needs > 300 s",
+			name: "librdkafka", version: "2.15.1", lanes: 3, apache39: "not counted", apache43: "98/0/5, 1 needs > 300 s",
 			config: map[string]string{
 				"num.partitions": "4", "group.initial.rebalance.delay.ms": "3000",
 				"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
