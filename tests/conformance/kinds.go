@@ -61,6 +61,10 @@ func (m *maker) exchange() exchange {
 		m.used, tree = nil, m.message()
 		x.kind, x.tree = "values", tree
 	}
+	for m.api.Key == 33 && m.namesTwice(m.api.Request.Fields, tree) {
+		m.used, tree = nil, m.message() // Apache never answers, and its controller waits
+		x.kind, x.tree = "values", tree
+	}
 	if m.namesTwice(m.api.Request.Fields, tree) {
 		x.kind += " twice"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,7 +58,9 @@ func (s *symbols) learn(tree *wire.Struct) { s.normalise(-1, tree) }
 
 // normalise returns the answer as it is compared.
 func (s *symbols) normalise(key int16, tree *wire.Struct) any {
-	s.answers++
+	if key >= 0 { // one that is taken down
+		s.answers++
+	}
 	return s.value(key, "", tree)
 }
 
@@ -96,7 +99,9 @@ func (s *symbols) value(key int16, field string, v any) any {
 			out = append(out, s.value(key, field, x))
 		}
 		if by := hashOrdered[place{key, field}]; by != "" {
-			slices.SortStableFunc(out, func(a, b any) int { return strings.Compare(sortText(a, by), sortText(b, by)) })
+			slices.SortStableFunc(out, func(a, b any) int {
+				return cmp.Or(strings.Compare(sortText(a, by), sortText(b, by)), strings.Compare(wire.Text(a), wire.Text(b)))
+			})
 		}
 		return out
 	case wire.Records:
@@ -168,24 +173,27 @@ var hashOrdered = map[place]string{
 	{11, "Members"}:           "MemberId",
 	{15, "Groups"}:            "GroupId", // 4.x goes through partitions of the offsets topic
 	{57, "Results"}:           "Feature",
-	{15, "Members"}:           "MemberId",
-	{9, "Topics"}:             "Name",
-	{9, "Partitions"}:         "PartitionIndex",
-	{42, "Results"}:           "GroupId",
-	{16, "Groups"}:            "GroupId",
-	{35, "Partitions"}:        "PartitionIndex",
-	{35, "Topics"}:            "Name",
-	{29, "Resources"}:         "*",
-	{29, "Acls"}:              "*",
-	{31, "MatchingAcls"}:      "*",
-	{37, "Results"}:           "Name",
-	{50, "Results"}:           "User",
-	{50, "CredentialInfos"}:   "Mechanism",
-	{51, "Results"}:           "User",
-	{61, "ActiveProducers"}:   "ProducerId",
-	{48, "Entries"}:           "Entity",
-	{49, "Entries"}:           "Entity",
-	{48, "Values"}:            "Key",
+	{74, "ConfigResources"}:   "*",
+
+	{43, "ReplicaElectionResults"}: "Topic",
+	{15, "Members"}:                "MemberId",
+	{9, "Topics"}:                  "Name",
+	{9, "Partitions"}:              "PartitionIndex",
+	{42, "Results"}:                "GroupId",
+	{16, "Groups"}:                 "GroupId",
+	{35, "Partitions"}:             "PartitionIndex",
+	{35, "Topics"}:                 "Name",
+	{29, "Resources"}:              "*",
+	{29, "Acls"}:                   "*",
+	{31, "MatchingAcls"}:           "*",
+	{37, "Results"}:                "Name",
+	{50, "Results"}:                "User",
+	{50, "CredentialInfos"}:        "Mechanism",
+	{51, "Results"}:                "User",
+	{61, "ActiveProducers"}:        "ProducerId",
+	{48, "Entries"}:                "Entity",
+	{49, "Entries"}:                "Entity",
+	{48, "Values"}:                 "Key",
 }
 
 func sortText(v any, field string) string {

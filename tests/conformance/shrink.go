@@ -113,7 +113,7 @@ func (s *shrinker) playOn(p playing) map[peers.Kind][]event {
 
 // againMax is how many scripts that differ are played again. Where more do, it is not for
 // their timing.
-const againMax = 60
+const againMax = 250
 
 // playAgain plays the scripts that differ once more, each while nothing else runs. Many
 // are about what happens within a second or two, and a broker that gets no processor for

@@ -105,7 +105,8 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 			}
 		case "Configs":
 			// On this the active controller of Apache dies of a null pointer.
-			if s.Get("Value") == nil && (s.Get("ConfigOperation") == int64(2) || s.Get("ConfigOperation") == int64(3)) {
+			// AlterConfigs it never answers, and keeps others waiting for half a minute.
+			if s.Get("Value") == nil && (m.api.Key == 33 || s.Get("ConfigOperation") == int64(2) || s.Get("ConfigOperation") == int64(3)) {
 				s.Set("Value", "")
 			}
 		}
@@ -113,6 +114,9 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 		if in == "Entity" && s.Get("EntityName") == nil {
 			s.Set("EntityName", m.name("user")) // a default would throttle everybody
 		}
+		m.makeOwn(s, "EntityName")
+	case 51:
+		m.makeOwn(s, "Name")
 	case 57:
 		if in == "" {
 			s.Set("ValidateOnly", true)
@@ -121,6 +125,13 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 		if s.Get("BrokerId") == int64(1) {
 			s.Set("BrokerId", int64(2)) // it is the broker that is asked
 		}
+	}
+}
+
+// makeOwn gives a long name, which would be the same in all scripts, the script's prefix.
+func (m *maker) makeOwn(s *wire.Struct, field string) {
+	if name, ok := s.Get(field).(string); ok && len(name) > len(standInPrefix) && !strings.HasPrefix(name, standInPrefix) {
+		s.Set(field, m.name(name)[:len(name)])
 	}
 }
 
