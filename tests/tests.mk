@@ -1,7 +1,7 @@
 # Tests of the whole program beside real clients and Apache Kafka; included by the Makefile.
 # They install what they need into $BARNABAS_CACHE (default ~/.cache/barnabas-tests).
 
-.PHONY: robustness interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
+.PHONY: conformance conformance-secured conformance-short robustness interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
 
 CONFORMANCE_FLAGS ?=
 INTEROP_FLAGS ?=
@@ -11,10 +11,12 @@ CRASH_FLAGS ?=
 conformance: ## every answer beside Apache Kafka's, field by field; writes docs/conformance.md
 	go run ./tests/conformance -generate 250 -docs docs/conformance.md $(CONFORMANCE_FLAGS)
 
+
 conformance-secured: ## every API as principals with and without ACLs, beside Apache Kafka's
 	go run ./tests/conformance -secured $(CONFORMANCE_FLAGS)
-conformance-short: ## the scripts by hand beside Apache Kafka 3.9.2 alone
-	go run ./tests/conformance -peers apache-3.9.2 $(CONFORMANCE_FLAGS)
+
+conformance-short: ## a sample of it, beside Apache Kafka 3.9.2 alone
+	go run ./tests/conformance -peers apache-3.9.2 -short -generate 8 $(CONFORMANCE_FLAGS)
 
 interop: ## every peer, every codec, against Barnabas
 	go run ./tests/interop $(INTEROP_FLAGS)

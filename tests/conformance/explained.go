@@ -192,8 +192,6 @@ var explanations = []explanation{
 		why: "OffsetDelete after the last offset of a group without members was deleted: 4.x keeps the empty group for a while, with 3.9 and us it is gone"},
 	{script: "generated: CreateDelegationToken.*", asked: `.*OwnerPrincipalType: null, OwnerPrincipalName: ".+", .*`, path: "ErrorCode|PrincipalType|PrincipalName",
 		why: "CreateDelegationToken for a name without a type: Apache dies of a null pointer; we refuse it as any token on this listener"},
-	{script: "generated: IncrementalAlterConfigs.*", asked: `.*ConfigOperation: (-[0-9]+|[4-9]|[0-9]{2,}), .*`, path: "Responses.*",
-		why: "IncrementalAlterConfigs with an operation that there is not: Apache's controller dies of a null pointer and fails the whole request, if it does not find another error first; we fail the whole request always"},
 	{script: "generated: PushTelemetry.*", path: "ErrorCode", theirs: "42|89", ours: "117",
 		why: "PushTelemetry over a new connection: Apache forgets what it knew of the client a moment after the old one has ended, we with its end"},
 	{script: "generated: .*", asked: "impossible length.*", theirs: `not there|.*(�|\\ufffd).*`, ours: `not there|.*"[^"]*\\x[89a-f].*`,

@@ -104,8 +104,12 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 				s.Set("ResourceName", "2")
 			}
 		case "Configs":
-			// On this the active controller of Apache dies of a null pointer.
-			// AlterConfigs it never answers, and keeps others waiting for half a minute.
+			// Of operations that there are not, and of null for some others, the active
+			// controller of Apache dies, and all wait until there is one again. AlterConfigs
+			// with null it never answers, and keeps others waiting for half a minute.
+			if op, ok := s.Get("ConfigOperation").(int64); ok {
+				s.Set("ConfigOperation", op&3)
+			}
 			if s.Get("Value") == nil && (m.api.Key == 33 || s.Get("ConfigOperation") == int64(2) || s.Get("ConfigOperation") == int64(3)) {
 				s.Set("Value", "")
 			}
