@@ -89,8 +89,10 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	res.out.HighWatermark, res.out.LastStableOffset, res.out.LogStartOffset = data.HighWatermark, data.LastStableOffset, data.LogStartOffset
 	f.describeAborted(&res.out, data.AbortedTransactions)
 	if data.FirstBatchTooBig && !f.hardLimit {
-		// A piece of a batch is of no use where another partition has given records.
+		// A piece of a batch is of no use where another partition has given records. Apache
+		// says nothing of aborted transactions then.
 		data.Region.Release()
+		res.out.AbortedTransactions = nil
 	}
 	res.region = data.Region
 	res.out.RecordsSize = int(res.region.Size())
@@ -120,8 +122,8 @@ func (f *fetch) readNothing(l *log.Log, p *fetchPartition, res *fetchResult) err
 	return nil
 }
 
-// describeAborted sets the aborted transactions, which read_committed always gets, be it
-// an empty list, and nobody else.
+// describeAborted sets the aborted transactions, which read_committed gets for what was
+// read, be it an empty list, and nobody else.
 func (f *fetch) describeAborted(out *protocol.FetchResponsePartition, aborted []log.AbortedTransaction) {
 	if f.upTo != log.UpToLastStable {
 		return

@@ -101,7 +101,7 @@ func (b *Broker) handleDescribeTopicPartitions(r *request) {
 		}
 		out.AuthorizedOperations = b.authorizedOperations(r, acl.Topic(name))
 		if topic == nil {
-			out.ErrorCode = int16(protocol.ErrUnknownTopicOrPartition)
+			out.ErrorCode, out.IsInternal = int16(protocol.ErrUnknownTopicOrPartition), isInternal(name)
 			if metadata.InvalidTopicName(name) != "" {
 				out.ErrorCode = int16(protocol.ErrInvalidTopicException)
 			}

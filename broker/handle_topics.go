@@ -35,6 +35,9 @@ func (b *Broker) handleCreateTopics(r *request) {
 		}
 		switch {
 		case t.Topic == "__cluster_metadata":
+			if names[t.Topic]--; names[t.Topic] > 0 {
+				continue // it is answered once
+			}
 			refuse(protocol.ErrInvalidRequest, "Creation of internal topic __cluster_metadata is prohibited.")
 		case names[t.Topic] > 1:
 			c.Topics = append(c.Topics, newTopicOf(t)) // the store answers duplicates, once

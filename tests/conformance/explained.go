@@ -125,6 +125,8 @@ var explanations = []explanation{
 		why: "DescribeQuorum names no listeners of ours: our voters do not speak Kafka's protocol"},
 	{script: "generated: Produce.*", theirs: "silent", ours: ".*ErrorCode: 87.*",
 		why: "Apache never answers null records: its handler dies; we answer INVALID_RECORD"},
+	{script: "generated: Produce.*", asked: twice, path: `Responses.*`,
+		why: "we answer in the order and grouping of the request; Apache's answer comes out of a hash map"},
 	{script: "generated: Fetch.*", asked: twice, path: "Responses.*",
 		why: "a partition named twice without a session: Apache keeps the last, we answer each"},
 	{script: "generated: Fetch.*", asked: `.*SessionId: -?2147483[0-9]+, .*`, path: "ErrorCode|SessionId|Responses.*",

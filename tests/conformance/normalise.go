@@ -257,7 +257,7 @@ func (s *symbols) number(key int16, field string, v int64) any {
 		return wire.Raw("<port>")
 	case field == "ProducerId" && v >= 0:
 		return s.name("producer", v)
-	case field == "SessionId" && key == 1 && v > 0:
+	case field == "SessionId" && key == 1 && v > 1000: // brokers make large ones; others are the request's
 		return s.session(v)
 	case field == "TotalBytes" && v > 0, field == "UsableBytes" && v > 0:
 		return wire.Raw("<disk>")

@@ -47,6 +47,7 @@ var changeScripts = []script{
 		for _, typ := range []string{"LogAppendTime", "CreateTime", "LogAppendTime"} {
 			t.produceAs(topic, id, recordsFor(t.version, "a", "b"))
 			t.set(topic, "message.timestamp.type", typ)
+			time.Sleep(5 * time.Millisecond) // each append in a millisecond of its own
 		}
 		t.produceAs(topic, id, recordsFor(t.version, "a", "b"))
 		t.do(at(11, fetch(topic, id, 0, 0)))
