@@ -13,7 +13,7 @@ build: ## the one static binary, bin/barnabas
 run: build ## a broker on port 9092 with data in the default directory
 	./$(BIN)
 
-test: check interop-short security-short conformance-short crash-short torture-short ## all that CI runs; installs the clients it needs (see README)
+test: check interop-short security-short conformance-short diskdiff suites-short crash-short torture-short robustness-short ## all that CI runs; installs the clients it needs (see README)
 
 check: fmt vet lint race allocations ## format, vet, lint, tests with the race detector
 

@@ -1,7 +1,7 @@
 # Tests of the whole program beside real clients and Apache Kafka; included by the Makefile.
 # They install what they need into $BARNABAS_CACHE (default ~/.cache/barnabas-tests).
 
-.PHONY: conformance conformance-secured conformance-short robustness interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
+.PHONY: conformance conformance-secured conformance-short robustness robustness-short interop interop-short interop-apache bench bench-short crash crash-short kafkadisk
 
 CONFORMANCE_FLAGS ?=
 INTEROP_FLAGS ?=
@@ -56,15 +56,21 @@ torture: ## 1,000 damaged data directories, and what becomes of them
 torture-short: ## a sample of it
 	go run ./tests/torture -n 150 $(TORTURE_FLAGS)
 
-.PHONY: suites
+.PHONY: suites suites-short
 
 suites: ## the test suites of other clients against Barnabas; see tests/suites
 	go run ./tests/suites $(SUITES_FLAGS)
+
+suites-short: ## franz-go's alone
+	go run ./tests/suites -suites kgo -short $(SUITES_FLAGS)
 
 ROBUSTNESS_FLAGS ?=
 
 robustness: ## clients that stall, flood and vanish by the thousand: memory, and a bystander's latencies
 	go run ./tests/robustness $(ROBUSTNESS_FLAGS)
+
+robustness-short: ## a tenth of them
+	go run ./tests/robustness -short $(ROBUSTNESS_FLAGS)
 
 .PHONY: security security-short security-rotation security-cost
 

@@ -146,6 +146,7 @@ func run(kind peers.Kind, dir string, connections, tenth int, wanted *regexp.Reg
 	alone := by.take()
 	fmt.Printf("%s; a bystander alone: p50 %v, p99 %v, of %d produce requests\n\n", kind, alone.quantile(0.5), alone.quantile(0.99), len(alone))
 	fmt.Printf("%-40s %6s %10s %10s %10s %9s %7s %7s %7s %7s %9s %9s\n", "clients", "count", "before MB", "during MB", "after MB", "KiB each", "files", "after", "gorout.", "after", "p50", "p99")
+	passed := 0
 	for _, s := range scenarios(connections, tenth) {
 		if !wanted.MatchString(s.name) {
 			continue
@@ -153,7 +154,9 @@ func run(kind peers.Kind, dir string, connections, tenth int, wanted *regexp.Reg
 		if err := one(broker, by, s, goroutines); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
+		passed++
 	}
+	fmt.Printf("%d passed, 0 failed\n", passed)
 	return nil
 }
 

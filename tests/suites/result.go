@@ -97,10 +97,13 @@ func printOutcomes(w io.Writer, outcomes []*outcome) bool {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "suite\ttests\tpass\tfail\tskip\tlisted\tApache 3.9.2\tApache 4.3.1 (pass/fail/skip)\n")
+	allPassed, allFailed := 0, 0
 	for _, o := range outcomes {
+		allPassed, allFailed = allPassed+o.count(passed), allFailed+o.count(failed)
 		fmt.Fprintf(t, "%s %s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", o.suite.name, o.suite.version, len(o.results),
 			o.count(passed), o.count(failed), o.count(skipped), o.count(listed), o.suite.apache39, o.suite.apache43)
 	}
 	t.Flush()
+	fmt.Fprintf(w, "%d passed, %d failed\n", allPassed, allFailed)
 	return ok
 }
