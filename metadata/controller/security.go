@@ -38,6 +38,11 @@ func (c *Controller) AlterUserScramCredentials(m *metadata.Image, deletions []me
 	for _, u := range upsertions {
 		alter(u.User, func() (metadata.Record, error) { return upsertScram(u) })
 	}
+	for _, u := range upsertions { // at which Apache's hash throws, when all else is in order
+		if errs[u.User] == nil && len(u.SaltedPassword) == 0 {
+			errs[u.User] = protocol.Errorf(protocol.ErrUnacceptableCredential, "Empty salted password")
+		}
+	}
 	var out []metadata.Record
 	results := make([]metadata.UserResult, len(users))
 	for i, user := range users {
@@ -76,8 +81,6 @@ func upsertScram(u metadata.ScramUpsertion) (metadata.Record, error) {
 	switch {
 	case u.Iterations < minScramIterations:
 		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Too few iterations")
-	case len(u.SaltedPassword) == 0: // at which Apache's hash throws
-		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Empty salted password")
 	case u.Iterations > maxScramIterations:
 		return nil, protocol.Errorf(protocol.ErrUnacceptableCredential, "Too many iterations")
 	}
