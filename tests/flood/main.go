@@ -168,6 +168,7 @@ func run(o options, dir string) error {
 			failed += fmt.Sprintf("%s: the clients kept %.0f%% of their throughput; ", what, 100*r.kept())
 		}
 	}
+	fmt.Printf("\ntargets: kept at least %.0f%%; RSS during at most %.0f MB above before; no request of a client fails; no descriptor is left\n", 100*o.keep, o.memoryMB)
 	if failed != "" && !t.Kind.IsApache() {
 		return fmt.Errorf("%s", failed)
 	}
