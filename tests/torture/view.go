@@ -99,6 +99,10 @@ func (c client) readPartition(tp protocol.TopicPartition, p *served) (err error)
 		if err != nil {
 			return err
 		}
+		if code == protocol.ErrKafkaStorageError {
+			p.code, p.records, p.problems = code, nil, nil // offline since it was asked where it ends
+			return nil
+		}
 		if code != 0 {
 			p.problems = append(p.problems, problem{offset, code.Error()})
 			return nil
