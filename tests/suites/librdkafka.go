@@ -88,7 +88,34 @@ func runLibrdkafka(j *job) ([]result, error) {
 		})
 	}
 	lanes.Wait()
-	return results, failure
+	if failure != nil {
+		return nil, failure
+	}
+	return results, j.runAgain(results, kafkaPath)
+}
+
+// runAgain runs what failed once more, alone: some tests measure time, and know nothing of
+// what else the machine does.
+func (j *job) runAgain(results []result, kafkaPath string) error {
+	for i := range results {
+		r := &results[i]
+		if r.status != failed {
+			continue
+		}
+		number := r.name[:4]
+		log := filepath.Join(j.dir, number+".log")
+		if err := os.Rename(log, filepath.Join(j.dir, number+"-first.log")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		states, err := j.testRunner(0, j.addr, kafkaPath, number)
+		if err != nil {
+			return err
+		}
+		if again, ok := states[r.name]; ok && again.status == passed {
+			r.status, r.duration, r.reason = passed, again.duration, "the second time, alone; the first time: "+r.reason
+		}
+	}
+	return nil
 }
 
 // testRunner runs the tests of one number.

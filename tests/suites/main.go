@@ -11,7 +11,8 @@
 //
 // The lists beside this file, <suite>.txt, name the tests that cannot pass yet, each with
 // the reason. Such a test is not run, unless -listed says so; then a listed test that
-// passes is pointed out, so that its line can go.
+// passes is pointed out, so that its line can go. What failed of librdkafka's tests, some
+// of which measure time, runs a second time alone; the table says so.
 //
 // kafka-go's insists on port 9092. So with it everything runs in a network of its own,
 // where all ports are free: a network namespace of the kernel, in a user namespace if we

@@ -77,15 +77,15 @@ func (o *outcome) count(s status) int {
 	return n
 }
 
-// printOutcomes prints the table and the tests that did not pass. It says whether every
+// printOutcomes prints the table and the tests that did not pass, or not at once. It says whether every
 // test passed, was skipped by its suite, or is listed, and any ran.
 func printOutcomes(w io.Writer, outcomes []*outcome) bool {
 	ok := true
 	for _, o := range outcomes {
-		fmt.Fprintf(w, "%s %s: what did not pass\n", o.suite.name, o.suite.version)
+		fmt.Fprintf(w, "%s %s: what did not pass, or not at once\n", o.suite.name, o.suite.version)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, r := range o.results {
-			if r.status != passed {
+			if r.status != passed || r.reason != "" {
 				fmt.Fprintf(t, "  %s\t%s\t%s\n", r.status, r.name, r.reason)
 			} else if _, onList := o.list[r.name]; onList {
 				fmt.Fprintf(t, "  passes\t%s\tbut is listed; its line can go\n", r.name)
