@@ -14,8 +14,12 @@
 // every API in every version as a principal without ACLs, with one ACL after the other,
 // with a deny over it, and as a super user (scripts_secured.go).
 //
+// What differs is played again alone before it counts, twice: many scripts are about what
+// happens within a second, and the machine may be busy for that long. Scripts named "alone:"
+// change what others may see, or end Apache's controller, and run before all others.
+//
 // Of an answer only ids, times around now, hosts, ports and directories are made equal
 // before comparing (normalise.go), and the order of lists that Apache takes out of hash
-// maps. Differences that are meant stand in explained.go with their reasons; any other
-// fails the run.
+// maps. Differences that are meant stand in explained.go, each with its reason and
+// with whose way is followed where the two Apaches differ; any other fails the run.
 package main

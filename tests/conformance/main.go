@@ -42,7 +42,7 @@ func main() {
 	opts := options{running: map[peers.Kind]string{}}
 	kinds := flag.String("peers", "apache-3.9.2,apache-4.3.1", "brokers to compare with")
 	filter := flag.String("run", "", "regular expression of the scripts to run")
-	flag.IntVar(&opts.workers, "workers", 4, "scripts that run at the same time")
+	flag.IntVar(&opts.workers, "workers", 6, "scripts that run at the same time")
 	flag.Uint64Var(&opts.seed, "seed", 1, "seed of the generated requests")
 	flag.IntVar(&opts.count, "generate", 0, "generated exchanges for each API and version")
 	flag.StringVar(&opts.docs, "docs", "", "file to write the results to, as docs/conformance.md")
