@@ -7,13 +7,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/protocol/schema"
 	"github.com/barnabas-broker/barnabas/tests/peers"
 )
 
 // writeDocs writes what was run and what differs, and why.
-func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcripts, explained map[string]int) error {
+func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcripts, explained map[string]int, unexplained int, calm []string) error {
 	var b strings.Builder
 	b.WriteString("# Conformance\n\n<!-- Written by go run ./tests/conformance -docs. Do not edit. -->\n\n")
 	b.WriteString("Every answer of Barnabas beside the answers of Apache Kafka to the same bytes. `make conformance` repeats it.\n\n")
@@ -24,9 +25,14 @@ func writeDocs(opts options, playings []playing, seen map[peers.Kind]*transcript
 		}
 	}
 	fmt.Fprintf(&b, "%d scripts by hand, each in all versions of the API that it is about, and generated requests (seed %d).\n\n", len(byHand), opts.seed)
-	b.WriteString("| broker | scripts and versions played | exchanges | of them generated |\n|---|---|---|---|\n")
+	b.WriteString("| broker | scripts and versions played | exchanges | of them generated | time |\n|---|---|---|---|---|\n")
 	for _, kind := range slices.Sorted(maps.Keys(seen)) {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", kind, len(seen[kind].events), seen[kind].exchanges(), seen[kind].generated())
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %v |\n", kind, len(seen[kind].events), seen[kind].exchanges(), seen[kind].generated(), seen[kind].whole.Round(time.Second))
+	}
+	fmt.Fprintf(&b, "\nDifferences without an explanation: %d.\n", unexplained)
+	if len(calm) > 0 {
+		b.WriteString("\nScripts that differed and, played twice more while nothing else ran, did not: ")
+		b.WriteString(strings.Join(calm, "; ") + ".\n")
 	}
 	b.WriteString("\n## What was asked\n\n")
 	b.WriteString("Exchanges by API and version, those of Barnabas; in brackets the versions that no Apache of this run serves. ‘Others’ are\n" +

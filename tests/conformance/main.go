@@ -127,6 +127,7 @@ func run(opts options) error {
 			got := playAll(opts, target, playings)
 			mu.Lock()
 			defer mu.Unlock()
+			got.whole = time.Since(start)
 			seen[target.kind] = got
 			fmt.Printf("%s: %d scripts, %d exchanges, %d of them generated, %v\n", target.kind, len(got.events), got.exchanges(), got.generated(), time.Since(start).Round(time.Millisecond))
 			got.printSlowest(opts.slowest)
@@ -219,6 +220,7 @@ type transcripts struct {
 	events map[string][]event // by playing
 	errs   map[string]error
 	took   map[string]time.Duration
+	whole  time.Duration
 }
 
 // printSlowest prints how long the slowest scripts took.

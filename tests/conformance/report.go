@@ -77,7 +77,7 @@ func report(opts options, playings []playing, seen map[peers.Kind]*transcripts, 
 		fmt.Printf("%4d times silent: %s\n", quiet[label], label)
 	}
 	if opts.docs != "" {
-		if err := writeDocs(opts, playings, seen, explainedCount); err != nil {
+		if err := writeDocs(opts, playings, seen, explainedCount, unexplained, shrink.calm); err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ type shrinker struct {
 	number  int // of the next script, so that each has names of its own
 	dir     string
 	sent    map[string]func(version int16) []exchange // of generated
+	calm    []string                                  // scripts that differed, and not when nothing else ran
 }
 
 // trialsMax is how many smaller scripts are tried for one difference.
@@ -148,6 +149,7 @@ func (s *shrinker) playAgain(kinds []peers.Kind, playings []playing, seen map[pe
 			continue
 		}
 		fmt.Printf("differs not when nothing else runs: %s\n", p.name())
+		s.calm = append(s.calm, p.name())
 		for kind, list := range events {
 			seen[kind].events[p.name()] = list
 			delete(seen[kind].errs, p.name())
