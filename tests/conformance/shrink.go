@@ -149,6 +149,9 @@ func (s *shrinker) playAgain(kinds []peers.Kind, playings []playing, seen map[pe
 			continue
 		}
 		fmt.Printf("differs not when nothing else runs: %s\n", p.name())
+		if first := judge(kinds, p.name(), eventsOf(p, seen)).unexplained; len(first) > 0 {
+			fmt.Printf("  it was: %s\n", first[0])
+		}
 		s.calm = append(s.calm, p.name())
 		for kind, list := range events {
 			seen[kind].events[p.name()] = list
