@@ -132,11 +132,14 @@ func (m *maker) harmless(s *wire.Struct, in string) {
 	}
 }
 
-// makeOwn gives a long name, which would be the same in all scripts, the script's prefix.
+// makeOwn gives a name that would be the same in all scripts the script's prefix, but for
+// addresses, which cannot have it.
 func (m *maker) makeOwn(s *wire.Struct, field string) {
-	if name, ok := s.Get(field).(string); ok && len(name) > len(standInPrefix) && !strings.HasPrefix(name, standInPrefix) {
-		s.Set(field, m.name(name)[:len(name)])
+	name, ok := s.Get(field).(string)
+	if !ok || name == "" || strings.HasPrefix(name, standInPrefix) || strings.HasPrefix(name, "127.") {
+		return
 	}
+	s.Set(field, m.name(name)[:max(len(name), min(len(standInPrefix)+len(name), 100))])
 }
 
 func (m *maker) field(f *schema.Field, in string) any {
