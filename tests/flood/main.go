@@ -115,6 +115,9 @@ func start(o options, dir string) (*target, error) {
 		"listener.name.sasl_plaintext.plain.sasl.jaas.config": jaas, "listener.name.sasl_ssl.plain.sasl.jaas.config": jaas,
 		"ssl.keystore.type": "PEM", "ssl.keystore.location": filepath.Join(dir, "key.pem"),
 		"ssl.truststore.type": "PEM", "ssl.truststore.location": filepath.Join(dir, "ca.pem"),
+		// What they produce goes again at once. Otherwise the page cache grows all along, and
+		// how long a page takes depends on where the machine has it from.
+		"log.segment.bytes": "16777216", "log.retention.bytes": "33554432", "log.retention.check.interval.ms": "1000", "log.segment.delete.delay.ms": "1000",
 	}
 	kind := peers.Kind(o.broker)
 	if kind.IsApache() {

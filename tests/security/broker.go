@@ -231,7 +231,8 @@ func (w *world) startBroker() error {
 		protocols = append(protocols, "CONTROLLER:PLAINTEXT")
 		c["controller.quorum.voters"] = fmt.Sprintf("1@127.0.0.1:%d", last)
 		c["super.users"] += ";User:ANONYMOUS" // the controller's listener; no other is plaintext
-		options.JVM = append([]string{"-Djava.security.krb5.conf=" + w.kdc.conf(),
+		// Without the export, Java 17 keeps from Apache's KerberosError which error it was, and all are one.
+		options.JVM = append([]string{"-Djava.security.krb5.conf=" + w.kdc.conf(), "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
 			"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=" + w.issuer.url + "/keys"}, peers.ApacheJVM...)
 	} else {
 		c["barnabas.audit.log.file"] = filepath.Join(w.dir, "audit.log")
