@@ -31,7 +31,12 @@ func Wait(partitions []*Partition, missing int64, wake func()) *Waiter {
 	w.missing.Store(max(missing, 1))
 	for i, p := range partitions {
 		w.places[i] = place{waiter: w, partition: p}
+	}
+	for i, p := range partitions { // from the first on it may be woken
 		p.waiters.add(&w.places[i])
+	}
+	if w.fired.Load() {
+		w.leave() // places that were taken after it was woken
 	}
 	return w
 }
@@ -49,10 +54,14 @@ func (w *Waiter) Cancel() bool {
 	if !w.fired.CompareAndSwap(false, true) {
 		return false
 	}
+	w.leave()
+	return true
+}
+
+func (w *Waiter) leave() {
 	for i := range w.places {
 		w.places[i].partition.waiters.remove(&w.places[i])
 	}
-	return true
 }
 
 // waiterList is the waiters of one partition.
