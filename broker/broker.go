@@ -181,6 +181,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.cancelWatch = b.store.Subscribe(b.applyToReplicas)
 	b.cancelWatch2 = b.store.Subscribe(b.applyToCoordinators)
 	b.cancelWatch3 = b.store.Subscribe(b.applyToSecurity)
+	if err := b.config().CheckProfile(); err != nil {
+		return nil, fmt.Errorf("a setting that is stored in the metadata: %w (it can be deleted from a broker with security.profile=default)", err)
+	}
 	if err := b.groups.WaitLoaded(ctx); err != nil {
 		return nil, fmt.Errorf("load the group coordinator: %w", err)
 	}

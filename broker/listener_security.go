@@ -90,7 +90,8 @@ func (b *Broker) tlsOptions(c *config.Config, l config.Listener) tlsconf.Options
 		TruststorePassword: secret("ssl.truststore.password"), TruststoreCertificates: secret("ssl.truststore.certificates"),
 		ClientAuth: text("ssl.client.auth"), Protocol: text("ssl.protocol"),
 		EnabledProtocols: words(text("ssl.enabled.protocols")), CipherSuites: words(text("ssl.cipher.suites")),
-		AllowDNChanges: text("ssl.allow.dn.changes") == "true", AllowSANChanges: text("ssl.allow.san.changes") == "true",
+		AllowDNChanges:  strings.EqualFold(text("ssl.allow.dn.changes"), "true"),
+		AllowSANChanges: strings.EqualFold(text("ssl.allow.san.changes"), "true"),
 	}
 	// As on Apache, a SASL listener asks for certificates only where its own key says so.
 	if l.Protocol.SASL() && !c.IsSet("listener.name."+strings.ToLower(l.Name)+".ssl.client.auth") {

@@ -118,6 +118,9 @@ func (b *Broker) alterSASL() {
 // bring; nil if this broker could go by them. Settings that stay are not looked at: a file
 // that has gone bad since is no reason to refuse another change.
 func (b *Broker) CheckSecurity(next *config.Config) error {
+	if err := next.CheckProfile(); err != nil {
+		return err
+	}
 	for _, l := range b.listeners {
 		if l.security.files != nil && tlsSettingsOf(next, l.name) != tlsSettingsOf(b.config(), l.name) {
 			if err := l.security.files.Check(b.tlsOptions(next, l.cfg)); err != nil {
@@ -297,12 +300,13 @@ func (b *Broker) bearer(c *config.Config, listener, class string, file config.JA
 		return time.Duration(n) * unit
 	}
 	url := text("jwks.endpoint.url")
-	allowed, _ := c.ListenerValue(listener, "", "barnabas.oauthbearer.unsecured.allowed")
-	if unsecuredBearerHandlers[class] && allowed != "true" {
+	value, _ := c.ListenerValue(listener, "", "barnabas.oauthbearer.unsecured.allowed")
+	allowed := strings.EqualFold(value, "true")
+	if unsecuredBearerHandlers[class] && !allowed {
 		return madeMechanism{}, fmt.Errorf("sasl.server.callback.handler.class=%s takes tokens that nobody signed: anybody could be anybody. "+
 			"Only barnabas.oauthbearer.unsecured.allowed=true lets it", class)
 	}
-	if unsecuredBearerHandlers[class] || class == "" && url == "" && allowed == "true" {
+	if unsecuredBearerHandlers[class] || class == "" && url == "" && allowed {
 		return b.unsecuredBearer(listener, options)
 	}
 	o := bearer.Options{Issuer: text("expected.issuer"), Audience: words(text("expected.audience")),

@@ -156,3 +156,32 @@ func TestTheMechanismsOfAnOpenListenerAreNotAltered(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// security.profile=strict holds for what is altered while the broker runs, and for what is
+// stored when it starts.
+func TestTheStrictProfileRefusesWeakSettingsThatAreAltered(t *testing.T) {
+	const key = "listener.name.ssl.ssl.client.auth"
+	f, data := newTLSFiles(t), "log.dirs="+t.TempDir()
+	b := brokertest.Start(t, sslOptions(f, "required", "security.profile=strict", data)...)
+	alice := saslClient(t, b, nil, kgo.DialTLSConfig(f.client(t, "alice")))
+	if code, message := alterBroker(t, alice, key, "none"); code != protocol.ErrInvalidRequest || !strings.Contains(message, "security.profile=strict") {
+		t.Errorf("%v %s", code, message)
+	}
+	if err := creates(t, saslClient(t, b, nil, kgo.DialTLSConfig(f.client(t, ""))), "by-nobody"); err == nil {
+		t.Error("a client without a certificate is served")
+	}
+	if code, message := alterBroker(t, alice, key, "required"); code != protocol.None {
+		t.Errorf("%v %s", code, message)
+	}
+	b.Stop()
+
+	loose := brokertest.Start(t, sslOptions(f, "required", data)...)
+	alice = saslClient(t, loose, nil, kgo.DialTLSConfig(f.client(t, "alice")))
+	if code, message := alterBroker(t, alice, key, "none"); code != protocol.None {
+		t.Fatal(code, message)
+	}
+	loose.Stop()
+	if err := startError(t, sslOptions(f, "required", "security.profile=strict", data)); err == nil || !strings.Contains(err.Error(), key) {
+		t.Errorf("with a stored setting that is weak: %v", err)
+	}
+}

@@ -75,7 +75,7 @@ func (c *Config) weakListener(l *Listener, add func(key, format string, args ...
 		}
 		return name
 	}
-	optional := value("barnabas.tls.optional.enable") == "true"
+	optional := strings.EqualFold(value("barnabas.tls.optional.enable"), "true")
 	switch l.Protocol {
 	case Plaintext:
 		add("listeners", "listener %s asks nobody who they are, and what goes over it can be read and changed", at)
@@ -106,7 +106,7 @@ func (c *Config) weakListener(l *Listener, add func(key, format string, args ...
 	if !l.Protocol.SASL() {
 		return authenticates
 	}
-	if value("barnabas.sasl.anonymous.enable") == "true" {
+	if strings.EqualFold(value("barnabas.sasl.anonymous.enable"), "true") {
 		add(key("barnabas.sasl.anonymous.enable"), "listener %s serves clients that have not logged in", at)
 		authenticates = false
 	}
@@ -145,7 +145,7 @@ func (c *Config) weakBearer(l *Listener, at string, add func(key, format string,
 		v, _ := c.ListenerValue(l.Name, "OAUTHBEARER", "sasl.oauthbearer."+name)
 		return v
 	}
-	if v, _ := c.ListenerValue(l.Name, "", "barnabas.oauthbearer.unsecured.allowed"); v == "true" {
+	if v, _ := c.ListenerValue(l.Name, "", "barnabas.oauthbearer.unsecured.allowed"); strings.EqualFold(v, "true") {
 		add("barnabas.oauthbearer.unsecured.allowed", "listener %s may take tokens that nobody signed: anybody can be anybody", at)
 	}
 	if url := value("jwks.endpoint.url"); strings.HasPrefix(strings.ToLower(url), "http://") {
@@ -157,6 +157,18 @@ func (c *Config) weakBearer(l *Listener, at string, add func(key, format string,
 func isLoopback(host string) bool {
 	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && a.Unmap().IsLoopback() || host == "localhost"
+}
+
+// CheckProfile says why security.profile=strict does not let the settings be in force; nil
+// where it does, and with any other profile.
+func (c *Config) CheckProfile() error {
+	if c.text("security.profile") != strictProfile {
+		return nil
+	}
+	for _, w := range c.Weaknesses() {
+		return fmt.Errorf("%s: security.profile=strict: %s", w.Key, w.Text)
+	}
+	return nil
 }
 
 // checkProfile refuses weaknesses where the profile says so.

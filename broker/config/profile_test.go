@@ -50,6 +50,9 @@ func TestEachWeaknessNamesItsKeyAndStrictRefusesIt(t *testing.T) {
 		{"barnabas.oauthbearer.unsecured.allowed=true", "barnabas.oauthbearer.unsecured.allowed", "nobody signed", "sasl.enabled.mechanisms=OAUTHBEARER"},
 		{"barnabas.sasl.anonymous.enable=true", "barnabas.sasl.anonymous.enable", "not logged in", ""},
 		{"listener.name.sasl_ssl.barnabas.tls.optional.enable=true", "listener.name.sasl_ssl.barnabas.tls.optional.enable", "without TLS", ""},
+		{"listener.name.sasl_ssl.barnabas.tls.optional.enable=TRUE", "listener.name.sasl_ssl.barnabas.tls.optional.enable", "without TLS", ""},
+		{"barnabas.sasl.anonymous.enable=True", "barnabas.sasl.anonymous.enable", "not logged in", ""},
+		{"barnabas.oauthbearer.unsecured.allowed= TRUE ", "barnabas.oauthbearer.unsecured.allowed", "nobody signed", "sasl.enabled.mechanisms=OAUTHBEARER"},
 	} {
 		overrides := []string{tt.override}
 		if tt.more != "" {
