@@ -2,6 +2,7 @@ package quota
 
 import (
 	"iter"
+	"net/netip"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 )
@@ -39,6 +40,9 @@ type Limits struct {
 func NewLimits(quotas iter.Seq2[metadata.QuotaEntity, map[string]float64]) *Limits {
 	l := &Limits{}
 	for entity, values := range quotas {
+		if ip, err := netip.ParseAddr(entity.IP.Name); err == nil {
+			entity.IP.Name = ip.Unmap().String() // Java's tools write 0:0:0:0:0:0:0:1
+		}
 		for kind, key := range keys {
 			value, ok := values[key]
 			if !ok || (Kind(kind) == ConnectionCreation) != entity.IP.Set {

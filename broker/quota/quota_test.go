@@ -236,3 +236,13 @@ func BenchmarkRecord(b *testing.B) {
 		})
 	}
 }
+
+// Every spelling of an address is that address.
+func TestTheQuotaOfAnAddressIsFoundHoweverItIsSpelt(t *testing.T) {
+	for spelt, ip := range map[string]string{"0:0:0:0:0:0:0:1": "::1", "FD00::0001": "fd00::1", "::ffff:10.0.0.1": "10.0.0.1", "10.0.0.2": "10.0.0.2"} {
+		l := limitsOf("connection_creation_rate", map[metadata.QuotaEntity]float64{{IP: named(spelt)}: 5})
+		if bound, ok := l.FindIP(ip); !ok || bound != 5 {
+			t.Errorf("%s: %v %v for %s", spelt, bound, ok, ip)
+		}
+	}
+}
