@@ -21,6 +21,9 @@ import (
 // errUnproved ends a connection whose client has not proved who it is. It has been told of.
 var errUnproved = errors.New("the client has not proved who it is")
 
+// errTokenGone is why a login by a delegation token does not count.
+var errTokenGone = errors.New("the delegation token has been removed meanwhile")
+
 // Names that the audit record has, beside those of SASL mechanisms, for what vouched.
 const (
 	byTLS       = "TLS"       // the client's certificate, or a TLS listener that asks for none
@@ -153,6 +156,11 @@ func (c *conn) becomes(who auth.Identity, previous *auth.Identity, proved bool) 
 	c.b.unproved.leave(c)
 	c.b.metrics.authenticated.Add(1)
 	c.session.Store(&session{principal: who.Principal, host: c.peer.Addr(), listener: c.listener, tokenID: who.TokenID, proved: proved})
+	if who.TokenID != "" && !c.b.tokens.known(who.TokenID) {
+		// Removed after it was looked up; whoever closed its sessions may not have seen this one.
+		c.refused(who.Mechanism, who.Principal.String(), errTokenGone)
+		return errTokenGone
+	}
 	if !c.b.audit.Enabled() {
 		return nil
 	}
@@ -263,7 +271,10 @@ func (c *conn) replyToToken(frame []byte, v *auth.Verdict, served bool) error {
 	switch {
 	case v.Authenticated != nil:
 		c.stopAuthTimer()
-		if err := c.proved(*v.Authenticated, v.Previous); err != nil {
+		switch err := c.proved(*v.Authenticated, v.Previous); {
+		case errors.Is(err, errTokenGone):
+			return errUnproved
+		case err != nil:
 			c.logger().Error("closing a connection: its authentication cannot be recorded", "err", err)
 			return errUnproved
 		}

@@ -47,6 +47,16 @@ func (t *delegationTokens) know(id string) {
 	t.byHMAC[mac] = id
 }
 
+// known says whether a token is there. It follows the metadata before the sessions of tokens
+// that are gone are closed.
+func (t *delegationTokens) known(id string) bool {
+	mac := t.secrets.HMAC(id)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.byHMAC[string(mac)]
+	return ok
+}
+
 // forget is the end of know.
 func (t *delegationTokens) forget(id string) {
 	mac := string(t.secrets.HMAC(id))

@@ -348,3 +348,32 @@ func TestTheOldNameOfTheSecretKeyServes(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A token that is removed between the two messages of a login is no way in.
+func TestATokenRemovedDuringALoginLogsNobodyIn(t *testing.T) {
+	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", tokenKey)...)
+	alice := plainClient(t, b, "alice", "secret")
+	made := createToken(t, alice, "", -1)
+	w := dial(t, b)
+	w.call(handshake("SCRAM-SHA-256", 1))
+	session, first, err := scram.Auth{User: made.TokenID, Pass: base64.StdEncoding.EncodeToString(made.HMAC), IsToken: true}.
+		AsSha256Mechanism().Authenticate(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := kmsg.NewPtrSASLAuthenticateRequest()
+	step.SetVersion(2)
+	step.SASLAuthBytes = first
+	_, final, err := session.Challenge(w.call(step).(*kmsg.SASLAuthenticateResponse).SASLAuthBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code := expireToken(t, alice, made.HMAC, -1); code != protocol.None {
+		t.Fatal(code)
+	}
+	step.SASLAuthBytes = final
+	w.send(step)
+	if _, _, err := w.receive(); err == nil {
+		t.Errorf("logged in; a topic: %v", w.creates("by-a-token-that-is-gone"))
+	}
+}

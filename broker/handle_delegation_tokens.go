@@ -222,12 +222,13 @@ func (b *Broker) describeTokens(r *request, owners []kmsg.DescribeDelegationToke
 		if !own && !b.mayKnow(r, acl.Describe, acl.DelegationToken(t.ID)) && !b.mayKnow(r, acl.DescribeTokens, acl.User(t.Owner)) {
 			continue
 		}
-		details = append(details, b.describeToken(t, own || !b.tokens.hideHMAC))
-		if !own && !b.tokens.hideHMAC && b.audit.Enabled() {
+		tells := own || !b.tokens.hideHMAC
+		if !own && tells && b.audit.Enabled() {
 			e := r.event(audit.Administration, audit.Succeeded)
 			e.Changes = []audit.Change{{Resource: "DelegationToken:" + t.ID, What: "tell its secret, owner=" + t.Owner}}
-			b.audit.Record(e)
+			tells = b.audit.Record(e) == nil
 		}
+		details = append(details, b.describeToken(t, tells))
 	}
 	slices.SortFunc(details, func(x, y kmsg.DescribeDelegationTokenResponseTokenDetail) int {
 		return cmp.Or(cmp.Compare(x.IssueTimestamp, y.IssueTimestamp), cmp.Compare(x.TokenID, y.TokenID))
