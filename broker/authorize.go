@@ -77,8 +77,8 @@ func (b *Broker) authorize(r *request, op acl.Operation, resource acl.Resource) 
 	return d.Allowed
 }
 
-// mayKnow is authorize for what is left out of an answer, or asked for a second way,
-// rather than refused: nobody is told of it.
+// mayKnow is authorize for what is left out of an answer rather than refused: nobody is
+// told of it.
 func (b *Broker) mayKnow(r *request, op acl.Operation, resource acl.Resource) bool {
 	if !b.listed(r, op, resource.Type) {
 		return false
@@ -102,9 +102,16 @@ func (b *Broker) listed(r *request, op acl.Operation, t acl.ResourceType) bool {
 	return false
 }
 
-// authorizeAny decides whether the request's principal may do op to some resource of a type.
-func (b *Broker) authorizeAny(r *request, op acl.Operation, t acl.ResourceType) bool {
-	return b.listed(r, op, t) && b.authorizer.AuthorizeAny(r.session.principal, r.session.host, op, t).Allowed
+// isGranted is the first of two ways to be allowed something: nobody is told of a refusal,
+// and where the authorizer only reports it is false too, so that the second way is asked and
+// reports.
+func (b *Broker) isGranted(r *request, op acl.Operation, resource acl.Resource) bool {
+	return b.listed(r, op, resource.Type) && !b.decide(r, op, resource).Refused()
+}
+
+// isGrantedAny is isGranted for some resource of a type.
+func (b *Broker) isGrantedAny(r *request, op acl.Operation, t acl.ResourceType) bool {
+	return b.listed(r, op, t) && !b.authorizer.AuthorizeAny(r.session.principal, r.session.host, op, t).Refused()
 }
 
 // authorizedOperations is the bit field of what the request's principal may do to a

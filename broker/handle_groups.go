@@ -116,11 +116,6 @@ func (b *Broker) handleLeaveGroup(r *request) {
 // and on each topic.
 func (b *Broker) handleOffsetCommit(r *request) {
 	req := r.msg.(*kmsg.OffsetCommitRequest)
-	// Apache does not answer for topics of which nothing is committed, if it knows them.
-	image := b.store.Image()
-	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool {
-		return len(t.Partitions) == 0 && (image.Topic(t.Topic) != nil || image.TopicByID(t.TopicID) != nil)
-	})
 	if !b.mayReadGroup(r, req.Group) {
 		resp := kmsg.NewPtrOffsetCommitResponse()
 		for _, t := range req.Topics {
@@ -136,6 +131,14 @@ func (b *Broker) handleOffsetCommit(r *request) {
 		r.reply(resp)
 		return
 	}
+	image := b.store.Image()
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool {
+		topic := image.Topic(t.Topic)
+		if r.version >= 10 {
+			topic = image.TopicByID(t.TopicID)
+		}
+		return len(t.Partitions) == 0 && b.isLeftOut(r, topic)
+	})
 	if err := b.ensureTopic(r.ctx(), group.OffsetsTopic); err != nil {
 		b.logger.Warn("cannot create the offsets topic", "err", err)
 	}
@@ -143,6 +146,13 @@ func (b *Broker) handleOffsetCommit(r *request) {
 		mergeCommitted(resp)
 		r.reply(resp)
 	})
+}
+
+// isLeftOut says whether a topic that is named without partitions has no place in an answer
+// about offsets, as Apache has it for those that it knows. Whoever may not read the topic
+// must not learn from it that it is there.
+func (b *Broker) isLeftOut(r *request, topic *metadata.Topic) bool {
+	return topic != nil && b.mayKnow(r, acl.Read, acl.Topic(topic.Name))
 }
 
 // mergeCommitted puts the answers for one topic together, if the request names it more than once.
@@ -198,16 +208,16 @@ func unknown(image *metadata.Image, id protocol.UUID) int {
 // handleOffsetDelete, key 47, v0 (KIP-496). Needs Delete on the group and Read on each topic.
 func (b *Broker) handleOffsetDelete(r *request) {
 	req := r.msg.(*kmsg.OffsetDeleteRequest)
-	image := b.store.Image()
-	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool {
-		return len(t.Partitions) == 0 && image.Topic(t.Topic) != nil
-	})
 	if !b.authorize(r, acl.Delete, acl.Group(req.Group)) {
 		resp := kmsg.NewPtrOffsetDeleteResponse()
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)
 		r.reply(resp)
 		return
 	}
+	image := b.store.Image()
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool {
+		return len(t.Partitions) == 0 && b.isLeftOut(r, image.Topic(t.Topic))
+	})
 	b.groups.OffsetDelete(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetDeleteResponse) {
 		mergeDeleted(resp)
 		r.reply(resp)

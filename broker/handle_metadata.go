@@ -136,7 +136,7 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 			failed[name] = protocol.ErrInvalidTopicException
 		case !mayCreate:
 			failed[name] = protocol.ErrUnknownTopicOrPartition
-		case !b.mayKnow(r, acl.Create, acl.Cluster()) && !b.authorize(r, acl.Create, acl.Topic(name)):
+		case !b.isGranted(r, acl.Create, acl.Cluster()) && !b.authorize(r, acl.Create, acl.Topic(name)):
 			failed[name] = protocol.ErrTopicAuthorizationFailed
 		default:
 			missing = append(missing, name)

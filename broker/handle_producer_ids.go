@@ -62,7 +62,8 @@ func (b *Broker) initProducerID(r *request, req *kmsg.InitProducerIDRequest) (in
 		}
 		return -1, -1, protocol.ErrCoordinatorNotAvailable
 	}
-	if !b.mayKnow(r, acl.IdempotentWrite, acl.Cluster()) && !b.authorizeAny(r, acl.Write, acl.TopicResource) {
+	if !b.isGranted(r, acl.IdempotentWrite, acl.Cluster()) && !b.isGrantedAny(r, acl.Write, acl.TopicResource) &&
+		!b.authorize(r, acl.IdempotentWrite, acl.Cluster()) { // which tells of it
 		return -1, -1, protocol.ErrClusterAuthorizationFailed
 	}
 	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {

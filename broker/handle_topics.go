@@ -20,7 +20,7 @@ func (b *Broker) withTimeout(r *request, timeoutMs int32) (context.Context, cont
 func (b *Broker) handleCreateTopics(r *request) {
 	req := r.msg.(*kmsg.CreateTopicsRequest)
 	resp := kmsg.NewPtrCreateTopicsResponse()
-	onCluster := b.mayKnow(r, acl.Create, acl.Cluster())
+	onCluster := b.isGranted(r, acl.Create, acl.Cluster())
 	c := metadata.CreateTopics{ValidateOnly: req.ValidateOnly}
 	names := map[string]int{}
 	for _, t := range req.Topics {
@@ -116,7 +116,7 @@ func (b *Broker) handleDeleteTopics(r *request) {
 		return
 	}
 	image := b.store.Image()
-	all := b.mayKnow(r, acl.Delete, acl.Cluster())
+	all := b.isGranted(r, acl.Delete, acl.Cluster())
 	add := func(name *string, id protocol.UUID, err error) {
 		out := kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID, out.ErrorCode = name, id, r.errorCode(err)
@@ -174,6 +174,9 @@ func (b *Broker) handleDeleteTopics(r *request) {
 			case !all && !b.authorize(r, acl.Describe, acl.Topic(name)):
 				add(t.Topic, t.TopicID, protocol.ErrTopicAuthorizationFailed)
 			case name == "":
+				add(t.Topic, t.TopicID, protocol.ErrUnknownTopicOrPartition)
+			case image.Topic(name) == nil && !all && !b.mayKnow(r, acl.Delete, acl.Topic(name)):
+				// Not for the store to look again: it may be there by now.
 				add(t.Topic, t.TopicID, protocol.ErrUnknownTopicOrPartition)
 			case image.Topic(name) == nil:
 				refs = append(refs, metadata.TopicRef{Name: name})

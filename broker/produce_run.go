@@ -91,8 +91,8 @@ func (c *conn) joinRun(p *produce) bool {
 	image := b.store.Image()
 	asked := &p.req.Topics[0]
 	topic := c.target.topicOf(image, r.version, asked)
-	if topic == nil || isInternal(topic.Name) || !b.mayKnow(r, acl.Write, acl.Topic(topic.Name)) {
-		return false
+	if topic == nil || isInternal(topic.Name) || !b.isGranted(r, acl.Write, acl.Topic(topic.Name)) {
+		return false // what is refused is reported, in dry run too
 	}
 	records := asked.Partitions[0].Records
 	if records == nil || protocol.MayBeTransactional(records) || protocol.CheckFirstBatch(records) != nil {
