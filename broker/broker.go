@@ -299,6 +299,7 @@ func (b *Broker) applyToReplicas(d *metadata.Delta, image *metadata.Image) {
 	b.replicas.Apply(d, image)
 	if first {
 		b.setAsideStrays(image)
+		b.moves.resume()
 	}
 }
 

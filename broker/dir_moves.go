@@ -44,8 +44,7 @@ func (m *dirMoves) start(tp protocol.TopicPartition, dir string) error {
 	if partition == nil {
 		return protocol.ErrReplicaNotAvailable
 	}
-	l, err := partition.Log()
-	if err != nil {
+	if _, err := partition.Log(); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -60,7 +59,10 @@ func (m *dirMoves) start(tp protocol.TopicPartition, dir string) error {
 			return err
 		}
 	}
-	if l.DataDir() == dir {
+	// Not the partition's log: that is a moment behind when a move ends.
+	if l := m.b.logs.Get(tp); l == nil {
+		return protocol.ErrReplicaNotAvailable
+	} else if l.DataDir() == dir {
 		return nil
 	}
 	future, err := m.b.logs.CreateFuture(tp, dir)
@@ -72,9 +74,20 @@ func (m *dirMoves) start(tp protocol.TopicPartition, dir string) error {
 	m.b.wg.Add(1)
 	go func() {
 		defer m.b.wg.Done()
+		defer cancel()
 		m.run(ctx, tp, future)
 	}()
 	return nil
+}
+
+// resume goes on with the moves that the end of the process before has cut short.
+func (m *dirMoves) resume() {
+	for future := range m.b.logs.Futures() {
+		tp, dir := future.Partition(), future.DataDir()
+		if err := m.start(tp, dir); err != nil {
+			m.b.logger.Warn("cannot go on to move a log to another data directory", "topic", tp.Topic, "partition", tp.Partition, "dir", dir, "err", err)
+		}
+	}
 }
 
 func (m *dirMoves) run(ctx context.Context, tp protocol.TopicPartition, future *log.Log) {
@@ -85,12 +98,12 @@ func (m *dirMoves) run(ctx context.Context, tp protocol.TopicPartition, future *
 		return
 	}
 	err := m.copy(ctx, tp, future)
-	if ctx.Err() != nil {
-		return
-	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return // what is in moves, and the future log, may be another's by now
+	}
 	delete(m.moves, tp)
-	m.mu.Unlock()
 	if err != nil {
 		m.b.logger.Error("cannot move a log to another data directory", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 		m.b.logs.DeleteFuture(tp)
@@ -102,51 +115,100 @@ func (m *dirMoves) run(ctx context.Context, tp protocol.TopicPartition, future *
 // copyChunk is how much one step of a move copies.
 const copyChunk = 1 << 20
 
+// lastChunks is how many steps of a move appends may have to wait for at its end.
+const lastChunks = 4
+
 func (m *dirMoves) copy(ctx context.Context, tp protocol.TopicPartition, future *log.Log) error {
 	buf := make([]byte, 0, copyChunk)
 	for ctx.Err() == nil {
 		partition := m.b.replicas.Get(tp.Topic, tp.Partition)
-		if partition == nil {
+		if partition == nil || partition.TopicID != future.TopicID() {
 			return protocol.ErrUnknownTopicOrPartition
 		}
 		current, err := partition.Log()
 		if err != nil {
 			return err
 		}
-		if start := current.LogStartOffset(); future.LogEndOffset() < start {
-			if err := future.TruncateFullyAndStartAt(start); err != nil {
-				return err
-			}
-		}
-		data, err := current.Read(future.LogEndOffset(), copyChunk, log.UpToLogEnd, true)
-		if err != nil {
+		if buf, err = copyStep(current, future, buf[:0]); err != nil {
 			return err
 		}
-		if data.Region.Size() == 0 {
-			data.Region.Release()
-			swapped, err := partition.Replace(func() (*log.Log, bool, error) {
-				if future.LogEndOffset() < current.LogEndOffset() {
-					return nil, false, nil // something was appended meanwhile
-				}
-				l, err := m.b.logs.SwapFuture(tp)
-				return l, err == nil, err
-			})
-			if swapped || err != nil {
-				return err
-			}
+		if len(buf) > 0 {
+			m.throttle(ctx, len(buf))
 			continue
 		}
-		buf, err = data.Region.AppendTo(buf[:0])
-		data.Region.Release()
-		if err != nil {
+		if err := keepDurable(current, future); err != nil {
 			return err
 		}
-		if _, err := future.AppendAsFollower(buf); err != nil {
+		swapped, err := partition.Replace(func() (*log.Log, bool, error) {
+			// What was appended meanwhile. Nothing more can be.
+			for range lastChunks {
+				if buf, err = copyStep(current, future, buf[:0]); err != nil {
+					return nil, false, err
+				}
+				if len(buf) == 0 {
+					break
+				}
+			}
+			if future.LogEndOffset() < current.LogEndOffset() || ctx.Err() != nil {
+				return nil, false, nil
+			}
+			if err := keepDurable(current, future); err != nil {
+				return nil, false, err
+			}
+			l, err := m.b.logs.SwapFuture(tp)
+			if l != nil && err != nil {
+				// The move is made, but what was moved is still there.
+				m.b.logger.Error("cannot delete a log that was moved to another data directory", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+				err = nil
+			}
+			return l, l != nil, err
+		})
+		if swapped || err != nil {
 			return err
 		}
-		m.throttle(ctx, len(buf))
 	}
 	return ctx.Err()
+}
+
+// keepDurable sees to it that what is on the disk in the log that is moved is so in its
+// copy too: it may have been acknowledged for that.
+func keepDurable(current, future *log.Log) error {
+	if future.DurableOffset() >= min(current.DurableOffset(), future.LogEndOffset()) {
+		return nil
+	}
+	return future.Flush()
+}
+
+// copyStep copies what comes next, and returns it, empty if there is nothing.
+func copyStep(current, future *log.Log, buf []byte) ([]byte, error) {
+	if start := current.LogStartOffset(); future.LogEndOffset() < start {
+		if err := future.TruncateFullyAndStartAt(start); err != nil {
+			return buf, err
+		}
+	}
+	size := min(copyChunk, current.Config().SegmentSize) // more is not appended at once
+	data, err := current.Read(future.LogEndOffset(), int(size), log.UpToLogEnd, true)
+	var outside *log.OffsetOutOfRangeError
+	if errors.As(err, &outside) && outside.Asked < outside.LogStart {
+		return copyStep(current, future, buf) // it was deleted meanwhile
+	}
+	if err != nil {
+		return buf, err
+	}
+	buf, err = data.Region.AppendTo(buf)
+	data.Region.Release()
+	if err != nil || len(buf) == 0 {
+		return buf, err
+	}
+	_, err = future.AppendAsFollower(buf)
+	var early *log.OutOfOrderOffsetsError
+	if errors.As(err, &early) && future.LogStartOffset() == future.LogEndOffset() {
+		// DeleteRecords has made the log begin inside a batch. It is copied whole.
+		if err = future.TruncateFullyAndStartAt(early.First); err == nil {
+			_, err = future.AppendAsFollower(buf)
+		}
+	}
+	return buf, err
 }
 
 // throttle keeps a move below replica.alter.log.dirs.io.max.bytes.per.second.

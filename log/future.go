@@ -2,14 +2,19 @@ package log
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // CreateFuture makes the log that is to replace the current one, in another data
 // directory (a path or a directory id). It is empty and starts where the current one
-// does; the caller fills it with [Log.AppendAsFollower].
+// does; the caller fills it with [Log.AppendAsFollower]. One that is there already, of an
+// earlier life of the process too, is gone on with if it is the same log's and in that
+// directory.
 func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, error) {
 	lock := m.creatingLock(tp)
 	lock.Lock()
@@ -18,12 +23,17 @@ func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, er
 	if current == nil {
 		return nil, ErrUnknownLog
 	}
-	if future := m.Future(tp); future != nil {
-		return future, future.Err()
-	}
 	d, err := m.dirFor(dir)
 	if err != nil {
 		return nil, err
+	}
+	if future := m.Future(tp); future != nil {
+		if future.continues(current, d) {
+			return future, nil
+		}
+		if err := m.deleteFuture(tp); err != nil {
+			return nil, err
+		}
 	}
 	if d == current.location.Load().dir {
 		return nil, fmt.Errorf("%v is in %s already", tp, d.path)
@@ -31,6 +41,9 @@ func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, er
 	id := protocol.NewUUID()
 	future := m.newLog(tp, &location{dir: d, name: fmt.Sprintf("%v.%x%s", tp, id[:], futureSuffix), future: true})
 	future.SetConfig(current.Config())
+	if err := d.forgetDeleted(tp); err != nil {
+		return nil, err
+	}
 	if err := m.createDir(future, current.TopicID()); err != nil {
 		return nil, err
 	}
@@ -46,8 +59,28 @@ func (m *Manager) CreateFuture(tp protocol.TopicPartition, dir string) (*Log, er
 	return future, nil
 }
 
+// continues says whether the future log can be gone on with to move current to d.
+func (l *Log) continues(current *Log, d *dataDir) bool {
+	return l.Err() == nil && l.location.Load().dir == d && l.TopicID() == current.TopicID() && l.LogEndOffset() <= current.LogEndOffset()
+}
+
+// Futures iterates over the logs that are to replace current ones, in no particular order.
+func (m *Manager) Futures() iter.Seq[*Log] {
+	return func(yield func(*Log) bool) {
+		m.mu.RLock()
+		futures := slices.Collect(maps.Values(m.futures))
+		m.mu.RUnlock()
+		for _, l := range futures {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
 // SwapFuture makes the future log the current one and deletes the old one. The caller
-// has let it catch up and sees to it that nobody appends.
+// has let it catch up and sees to it that nobody appends. If it returns a log with an error
+// the swap is made, but the old log is not out of the way.
 func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 	lock := m.creatingLock(tp)
 	lock.Lock()
@@ -58,6 +91,9 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 	}
 	if current.LogEndOffset() != future.LogEndOffset() {
 		return nil, fmt.Errorf("swap the logs of %v: the future one ends at %d, the current one at %d", tp, future.LogEndOffset(), current.LogEndOffset())
+	}
+	if current.TopicID() != future.TopicID() {
+		return nil, fmt.Errorf("swap the logs of %v: the future one is of topic id %v, the current one of %v", tp, future.TopicID(), current.TopicID())
 	}
 	defer m.pauseCleaning(tp)()
 	from, to := current.location.Load().dir, future.location.Load().dir
@@ -73,6 +109,7 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 		}
 	}
 	future.SetHighWatermark(current.HighWatermark())
+	future.SetConfig(current.Config()) // it may have been changed since the move began
 	m.mu.Lock()
 	m.logs[tp] = future
 	delete(m.futures, tp)
@@ -82,7 +119,14 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 			m.opts.Logger.Warn("Cleaner checkpoint was not moved, compaction of the log starts over", "partition", tp, "err", err)
 		}
 	}
-	return future, m.retire(current, deleteSuffix)
+	if err := m.retire(current, deleteSuffix); err != nil {
+		return future, err
+	}
+	// What the old directory's checkpoints told, this one's must.
+	if err := m.checkpointAll(to); err != nil {
+		to.fail("write a checkpoint", err)
+	}
+	return future, nil
 }
 
 // takeOwnName renames a future log's directory to be the partition's.

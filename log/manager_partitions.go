@@ -103,7 +103,7 @@ func (m *Manager) createDir(l *Log, topicID protocol.UUID) error {
 	return nil
 }
 
-// Delete closes a log at once and removes its files after file.delete.delay.ms.
+// Delete closes a log at once, with the one that is to replace it, and removes its files after file.delete.delay.ms.
 func (m *Manager) Delete(tp protocol.TopicPartition) error {
 	lock := m.creatingLock(tp)
 	lock.Lock()
@@ -113,6 +113,9 @@ func (m *Manager) Delete(tp protocol.TopicPartition) error {
 	delete(m.logs, tp)
 	delete(m.broken, tp)
 	m.mu.Unlock()
+	if err := m.deleteFuture(tp); err != nil && err != ErrUnknownLog {
+		return err
+	}
 	if l == nil {
 		return ErrUnknownLog
 	}
@@ -128,6 +131,11 @@ func (m *Manager) DeleteFuture(tp protocol.TopicPartition) error {
 	lock := m.creatingLock(tp)
 	lock.Lock()
 	defer lock.Unlock()
+	return m.deleteFuture(tp)
+}
+
+// deleteFuture is DeleteFuture with the partition's lock of creating held.
+func (m *Manager) deleteFuture(tp protocol.TopicPartition) error {
 	m.mu.Lock()
 	l := m.futures[tp]
 	delete(m.futures, tp)

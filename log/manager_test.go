@@ -197,6 +197,102 @@ func TestADeletedTopicLeavesNothingToItsSuccessor(t *testing.T) {
 	}
 }
 
+// A kill may come before the checkpoints have forgotten a deleted log. What they tell of it,
+// where it began above all, is not true of a log of the same name.
+func TestADeletedTopicLeavesNothingToItsSuccessorAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	m := testManager(t, dir, nil)
+	l := testLog(t, m, configWith(func(c *Config) { c.FileDeleteDelay = 0 }))
+	for range 10 {
+		mustAppend(t, l, testBatch(t, 1, 100, 1))
+	}
+	if _, err := l.DeleteRecordsTo(8); err != nil {
+		t.Fatal(err)
+	}
+	l.Flush()
+	m.RunCheckpoint()
+	m.RunStartCheckpoint()
+	m.RunWatermarkCheckpoint()
+	if err := m.Delete(testPartition); err != nil {
+		t.Fatal(err)
+	}
+	m.RunDeletions()
+	kill(m)
+	m = testManager(t, dir, nil)
+	if _, err := m.Create(testPartition, protocol.UUID{9}, nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, m.Get(testPartition), testBatch(t, 1, 100, 1))
+	kill(m)
+	m = testManager(t, dir, nil)
+	next := m.Get(testPartition)
+	if next.LogStartOffset() != 0 || next.LogEndOffset() != 1 || next.RecoveryPoint() != 0 {
+		t.Errorf("the new log is from %d to %d, recovery point %d", next.LogStartOffset(), next.LogEndOffset(), next.RecoveryPoint())
+	}
+}
+
+// What has waited for max.compaction.lag.ms must not wait for the active segment to be full.
+func TestTheActiveSegmentOfACompactedLogIsNotOlderThanItsLag(t *testing.T) {
+	for _, compact := range []bool{true, false} {
+		l := testLog(t, testManager(t, t.TempDir(), nil), configWith(func(c *Config) { c.Compact, c.MaxCompactLag = compact, time.Second }))
+		for _, timestamp := range []int64{1000, 2000, 2001} {
+			mustAppend(t, l, testBatch(t, 1, 100, timestamp))
+		}
+		want := 1
+		if compact {
+			want = 2
+		}
+		if n := l.SegmentCount(); n != want {
+			t.Errorf("compacted %v: %d segments, want %d", compact, n, want)
+		}
+	}
+}
+
+// A log that comes back to a directory is not what that one's checkpoints tell of it, and
+// what was on the disk is when it has moved.
+func TestAReplicaThatMovesBackIsAsOnDiskAsItWas(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	open := func() *Manager { return testManager(t, "", func(o *ManagerOptions) { o.Dirs = dirs }) }
+	m := open()
+	l, err := m.Create(testPartition, protocol.UUID{1}, nil, dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		mustAppend(t, l, testBatch(t, 10, 100, 1))
+		l.Flush()
+		m.RunCheckpoint()
+		future, err := m.CreateFuture(testPartition, dirs[(i+1)%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := l.Read(0, 1<<20, UpToLogEnd, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := data.Region.AppendTo(nil)
+		data.Region.Release()
+		if err == nil {
+			_, err = future.AppendAsFollower(b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err = m.SwapFuture(testPartition); err != nil {
+			t.Fatal(err)
+		}
+		for j, d := range m.dirs {
+			points, err := d.recoveryPoints.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if point := points[testPartition]; j == (i+1)%2 && point > l.RecoveryPoint() {
+				t.Errorf("%d: the checkpoint tells of %d as synced, it is so up to %d", i, point, l.RecoveryPoint())
+			}
+		}
+	}
+}
+
 func TestAReplicaMovesToAnotherDirectory(t *testing.T) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	open := func() *Manager { return testManager(t, "", func(o *ManagerOptions) { o.Dirs = dirs }) }
