@@ -73,6 +73,15 @@ func DefaultConfig() *Config {
 // CompressionLevelDefault asks for the codec's own default level.
 const CompressionLevelDefault = math.MinInt32
 
+// rollAge is the age at which a segment is full. Only what is not appended to any more can
+// be compacted, so max.compaction.lag.ms bounds it too.
+func (c *Config) rollAge() time.Duration {
+	if c.Compact && c.MaxCompactLag > 0 {
+		return min(c.SegmentAge, c.MaxCompactLag)
+	}
+	return c.SegmentAge
+}
+
 // SyncBeforeAck says whether every acknowledgement waits for the disk: by durable acks, or
 // because flush.messages is 1.
 func (c *Config) SyncBeforeAck() bool { return c.DurableAcks || c.FlushMessages <= 1 }

@@ -53,8 +53,9 @@ type dataDir struct {
 	checkpointMu sync.Mutex // held while a checkpoint is written, so that older ones never follow newer
 
 	// Partitions deleted here of which the checkpoints may still tell.
-	deletedMu sync.Mutex
-	deleted   map[protocol.TopicPartition]bool
+	deletedMu  sync.Mutex
+	deleted    map[protocol.TopicPartition]bool
+	deletedAny bool // before a kill: nobody knows of which
 
 	dirtyMu sync.Mutex
 	dirty   []*Log // with news since they were last taken
@@ -122,9 +123,9 @@ func (d *dataDir) noteDeleted(tp protocol.TopicPartition) {
 // a deleted one had: what they tell of that one is not true of the new one.
 func (d *dataDir) forgetDeleted(tp protocol.TopicPartition) error {
 	d.deletedMu.Lock()
-	stale := d.deleted[tp]
+	stale := d.deletedAny || d.deleted[tp]
 	if stale {
-		d.deleted = nil
+		d.deleted, d.deletedAny = nil, false
 	}
 	d.deletedMu.Unlock()
 	if !stale {

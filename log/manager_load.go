@@ -112,6 +112,14 @@ func (r *dirLoad) prepare() error {
 			r.manager.opts.Logger.Warn("What was noted of the progress cannot be read and is ignored", "dir", d.path, "err", err)
 		}
 	}
+	if !clean {
+		// The checkpoints may tell of logs that were deleted before.
+		for _, name := range []string{RecoveryPointCheckpointName, HighWatermarkCheckpointName, LogStartCheckpointName} {
+			if _, err := fsys.Stat(filepath.Join(d.path, name)); err == nil {
+				d.deletedAny = true
+			}
+		}
+	}
 	if clean {
 		if err := removeIfExists(fsys, filepath.Join(d.path, cleanShutdownName)); err != nil {
 			return err

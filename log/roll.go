@@ -28,7 +28,7 @@ func (l *Log) shouldRollLocked(s *segment, cfg *Config, size, lastOffset, maxTim
 		if err != nil {
 			return false, err
 		}
-		if waited > cfg.SegmentAge.Milliseconds()-s.jitter {
+		if waited > cfg.rollAge().Milliseconds()-s.jitter {
 			return true, nil
 		}
 	}

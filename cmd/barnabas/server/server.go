@@ -59,11 +59,6 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	named := func(name string) *slog.Logger { return opts.Loggers.Logger(name, opts.Logger.Handler()) }
 	c, b := opts.Config, opts.Config.Broker()
-	for _, dir := range append([]string{b.MetadataLogDir}, b.LogDirs...) {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
-		}
-	}
 	s := &Server{logger: opts.Logger, producerState: &log.ProducerStateConfig{}}
 	s.configure(c)
 	defer func() {
