@@ -53,12 +53,17 @@ func (b *Broker) PanicAt(key int16, kind string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	row := *b.apis[key]
+	handle := row.handle
 	row.handle = map[string]func(*Broker, *request){
 		"in the handler": func(b *Broker, r *request) { panic("the handler failed at a-secret") },
 		"while the answer is put in its place": func(b *Broker, r *request) {
 			r.encoded = make([]byte, 8)
 			r.attachments = append(r.attachments, attachment{at: 100, to: 0})
 			r.replyEncoded() // with the connection's lock held
+		},
+		"while a coordinator's answer is put in its place": func(b *Broker, r *request) {
+			r.attachments = append(r.attachments, attachment{at: 1 << 20})
+			handle(b, r)
 		},
 		"in a goroutine of the request": func(b *Broker, r *request) {
 			go func() {

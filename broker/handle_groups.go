@@ -68,7 +68,7 @@ func (b *Broker) handleJoinGroup(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.JoinGroup(b.groupContext(r), req, func(resp *kmsg.JoinGroupResponse) { r.reply(resp) })
+	b.groups.JoinGroup(b.groupContext(r), req, func(resp *kmsg.JoinGroupResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // handleSyncGroup, key 14, v0-v5 (KIP-345, KIP-559). Needs Read on the group.
@@ -84,7 +84,7 @@ func (b *Broker) handleSyncGroup(r *request) {
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)
 		r.reply(resp)
 	default:
-		b.groups.SyncGroup(b.groupContext(r), req, func(resp *kmsg.SyncGroupResponse) { r.reply(resp) })
+		b.groups.SyncGroup(b.groupContext(r), req, func(resp *kmsg.SyncGroupResponse) { r.handOver(func() { r.reply(resp) }) })
 	}
 }
 
@@ -97,7 +97,7 @@ func (b *Broker) handleHeartbeat(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.Heartbeat(b.groupContext(r), req, func(resp *kmsg.HeartbeatResponse) { r.reply(resp) })
+	b.groups.Heartbeat(b.groupContext(r), req, func(resp *kmsg.HeartbeatResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // handleLeaveGroup, key 13, v0-v5 (KIP-345, KIP-800). Needs Read on the group.
@@ -109,7 +109,7 @@ func (b *Broker) handleLeaveGroup(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.LeaveGroup(b.groupContext(r), req, func(resp *kmsg.LeaveGroupResponse) { r.reply(resp) })
+	b.groups.LeaveGroup(b.groupContext(r), req, func(resp *kmsg.LeaveGroupResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // handleOffsetCommit, key 8, v0-v10 (KIP-211, KIP-320, KIP-848). Needs Read on the group
@@ -143,8 +143,10 @@ func (b *Broker) handleOffsetCommit(r *request) {
 		b.logger.Warn("cannot create the offsets topic", "err", err)
 	}
 	b.groups.OffsetCommit(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetCommitResponse) {
-		mergeCommitted(resp)
-		r.reply(resp)
+		r.handOver(func() {
+			mergeCommitted(resp)
+			r.reply(resp)
+		})
 	})
 }
 
@@ -195,7 +197,7 @@ func (b *Broker) handleOffsetFetch(r *request) {
 		}
 	}
 	b.groups.OffsetFetch(b.groupContext(r), req, b.groupFilter(r, acl.Describe), b.topicLookup(r, acl.Describe),
-		func(resp *kmsg.OffsetFetchResponse) { r.reply(resp) })
+		func(resp *kmsg.OffsetFetchResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 func unknown(image *metadata.Image, id protocol.UUID) int {
@@ -219,8 +221,10 @@ func (b *Broker) handleOffsetDelete(r *request) {
 		return len(t.Partitions) == 0 && b.isLeftOut(r, image.Topic(t.Topic))
 	})
 	b.groups.OffsetDelete(b.groupContext(r), req, b.topicLookup(r, acl.Read), func(resp *kmsg.OffsetDeleteResponse) {
-		mergeDeleted(resp)
-		r.reply(resp)
+		r.handOver(func() {
+			mergeDeleted(resp)
+			r.reply(resp)
+		})
 	})
 }
 
@@ -271,7 +275,7 @@ func (b *Broker) handleDescribeGroups(r *request) {
 		operations = func(id string) int32 { return b.authorizedOperations(r, acl.Group(id)) }
 	}
 	b.groups.DescribeGroups(b.groupContext(r), req, b.groupFilter(r, acl.Describe), operations,
-		func(resp *kmsg.DescribeGroupsResponse) { r.reply(resp) })
+		func(resp *kmsg.DescribeGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // handleListGroups, key 16, v0-v5 (KIP-518, KIP-848). Needs Describe on the cluster, or
@@ -287,13 +291,13 @@ func (b *Broker) handleListGroups(r *request) {
 	if b.mayKnow(r, acl.Describe, acl.Cluster()) {
 		filter = nil
 	}
-	b.groups.ListGroups(b.groupContext(r), req, filter, func(resp *kmsg.ListGroupsResponse) { r.reply(resp) })
+	b.groups.ListGroups(b.groupContext(r), req, filter, func(resp *kmsg.ListGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // handleDeleteGroups, key 42, v0-v2 (KIP-229). Needs Delete on each group.
 func (b *Broker) handleDeleteGroups(r *request) {
 	req := r.msg.(*kmsg.DeleteGroupsRequest)
-	b.groups.DeleteGroups(b.groupContext(r), req, b.groupFilter(r, acl.Delete), func(resp *kmsg.DeleteGroupsResponse) { r.reply(resp) })
+	b.groups.DeleteGroups(b.groupContext(r), req, b.groupFilter(r, acl.Delete), func(resp *kmsg.DeleteGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
 }
 
 // Kinds of coordinators in FindCoordinator.

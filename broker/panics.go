@@ -47,6 +47,9 @@ var validation = [...]string{
 	method(reflect.TypeFor[replication.Partition](), "Append"), method(reflect.TypeFor[replication.Partition](), "AppendGroup"),
 }
 
+// whole is where what a coordinator does ends and an answer begins.
+var whole = method(reflect.TypeFor[request](), "handOver")
+
 // module is the path of this module.
 var module = path.Dir(reflect.TypeFor[Broker]().PkgPath())
 
@@ -73,6 +76,15 @@ func (c *conn) contain(r *request) {
 	if v := recover(); v != nil {
 		c.panicked(v, r)
 	}
+}
+
+// handOver runs answer, in which a coordinator answers r in a goroutine that is not r's:
+// another request's, an append's or a timer's. The coordinator holds no lock meanwhile and
+// is done with what it changed, as is whoever asked it, so a panic in answer costs r's
+// connection, whatever stands below it in the stack.
+func (r *request) handOver(answer func()) {
+	defer r.conn.contain(r)
+	answer()
 }
 
 // panicked ends the connection after a panic, or the process.
@@ -134,7 +146,7 @@ func panicStack() stackOfPanic {
 	frames := runtime.CallersFrames(pcs[:n])
 	s := stackOfPanic{shared: n == len(pcs)} // cut off: who knows what is below
 	var text strings.Builder
-	begun, validating := false, false
+	begun, validating, answering := false, false, false
 	for {
 		f, more := frames.Next()
 		switch {
@@ -149,7 +161,8 @@ func panicStack() stackOfPanic {
 			}
 			fmt.Fprintf(&text, "%s %s:%d", f.Function, path.Base(f.File), f.Line)
 			validating = validating || f.Function == validation[0]
-			s.shared = s.shared || isShared(f.Function, validating)
+			s.shared = s.shared || !answering && isShared(f.Function, validating)
+			answering = answering || f.Function == whole
 		}
 		if !more {
 			break

@@ -87,6 +87,76 @@ func TestAPanicEndsItsConnectionAndNoOther(t *testing.T) {
 	}
 }
 
+// A coordinator answers in whatever goroutine it is in, a timer's, an append's or another
+// client's, and is done with its own work by then.
+func TestAPanicInACoordinatorsAnswerEndsItsConnectionAndNoOther(t *testing.T) {
+	if broker.PanicsEnd {
+		t.Skip("every panic ends the process")
+	}
+	join := kmsg.NewPtrJoinGroupRequest() // answered by the timer of the initial delay
+	join.Group, join.SessionTimeoutMillis, join.ProtocolType = "g", 6000, "consumer"
+	protocols := kmsg.NewJoinGroupRequestProtocol()
+	protocols.Name = "range"
+	join.Protocols = append(join.Protocols, protocols)
+	commit := kmsg.NewPtrOffsetCommitRequest() // answered when it is appended
+	commit.SetVersion(2)
+	commit.Group, commit.Generation = "g", -1
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic, topic.Partitions = "t", append(topic.Partitions, kmsg.NewOffsetCommitRequestTopicPartition())
+	commit.Topics = append(commit.Topics, topic)
+	describe := kmsg.NewPtrDescribeGroupsRequest()
+	describe.Groups = []string{"g"}
+	remove := kmsg.NewPtrDeleteGroupsRequest()
+	remove.Groups = []string{"g"}
+	fetch := kmsg.NewPtrOffsetFetchRequest()
+	fetch.SetVersion(2)
+	fetch.Group = "g"
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Group = "g"
+	heartbeat := kmsg.NewPtrHeartbeatRequest()
+	heartbeat.Group = "g"
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group = "g"
+	offsets := kmsg.NewPtrOffsetDeleteRequest()
+	offsets.Group = "g"
+	for _, req := range []kmsg.Request{join, commit, describe, remove, fetch, sync, heartbeat, leave, offsets, kmsg.NewPtrListGroupsRequest()} {
+		t.Run(protocol.APIName(req.Key()), func(t *testing.T) {
+			b := startLogged(t, "listeners=PLAINTEXT://127.0.0.1:0", "group.initial.rebalance.delay.ms=50")
+			b.Broker().PanicAt(req.Key(), "while a coordinator's answer is put in its place")
+			other := dialAddress(t, b.address)
+			makeTopic(other, "t")
+			find := kmsg.NewPtrFindCoordinatorRequest() // makes the offsets topic
+			find.CoordinatorKey = "g"
+			other.call(find)
+			for n := int64(1); n <= 2; n++ {
+				w := dialAddress(t, b.address)
+				w.send(req)
+				if _, _, err := w.receive(); err == nil {
+					t.Fatal("it was answered")
+				}
+				eventually(t, func() bool {
+					ended, held := b.Broker().Panics()
+					return ended >= n && held == 0
+				})
+			}
+			// The coordinator goes on.
+			if req.Key() != protocol.KeyOffsetFetch {
+				fetch := *fetch
+				other.call(&fetch)
+			}
+			if req.Key() != protocol.KeyOffsetCommit {
+				commit := *commit
+				if resp := other.call(&commit).(*kmsg.OffsetCommitResponse); len(resp.Topics) != 1 {
+					t.Errorf("%+v", resp)
+				}
+			}
+			if text := b.log.String(); !strings.Contains(text, "a panic ends this connection") {
+				t.Error("the log does not say so")
+			}
+		})
+	}
+}
+
 // A panic may quote what it stumbled over.
 func TestAPanicIsQuotedOnlyWhereItHoldsNoSecret(t *testing.T) {
 	if broker.PanicsEnd {
