@@ -25,6 +25,10 @@ const shutdownTimeout = 5 * time.Minute
 // start runs a broker until a signal stops it.
 func start(args []string, stdout, stderr io.Writer) int {
 	options, err := parseStart(args)
+	if errors.Is(err, errHelp) {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "barnabas start: %v\n\n%s", err, usage)
 		return 1
@@ -52,6 +56,8 @@ func start(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+var errHelp = errors.New("help")
+
 // parseStart reads the arguments of start: a file and overrides, in Kafka's form.
 func parseStart(args []string) (config.Options, error) {
 	var o config.Options
@@ -66,6 +72,8 @@ func parseStart(args []string) (config.Options, error) {
 			o.Overrides = append(o.Overrides, strings.TrimPrefix(arg, "--override="))
 		case arg == "--env":
 			o.MapEnvironment = true
+		case arg == "-h" || arg == "--help":
+			return o, errHelp
 		case strings.HasPrefix(arg, "-"):
 			return o, fmt.Errorf("unknown flag %s", arg)
 		case o.File != "":

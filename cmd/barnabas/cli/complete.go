@@ -84,7 +84,7 @@ func (e *env) candidates(before []string, last string) []string {
 		if len(before) == 0 {
 			names := c.subNames()
 			if c.name == "barnabas" {
-				names = append(names, "start", "version", "help")
+				names = append(names, "start", "doctor", "version", "help")
 			}
 			return names
 		}
