@@ -196,9 +196,9 @@ func (r *rule) apply(parts []string) (user string, applies bool, err error) {
 		return "", false, fmt.Errorf("auth_to_local rule %q makes an empty name", r.text)
 	}
 	if r.lower {
-		user = strings.ToLower(user)
+		user = javaregexp.ToLower(user)
 	} else if r.upper {
-		user = strings.ToUpper(user)
+		user = javaregexp.ToUpper(user)
 	}
 	return user, true, nil
 }

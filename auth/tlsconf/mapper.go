@@ -114,9 +114,9 @@ func (m *Mapper) Map(dn string) (string, error) {
 		}
 		name := r.pattern.ReplaceAll(dn, r.replacement)
 		if r.lower {
-			name = strings.ToLower(name)
+			name = javaregexp.ToLower(name)
 		} else if r.upper {
-			name = strings.ToUpper(name)
+			name = javaregexp.ToUpper(name)
 		}
 		return name, nil
 	}

@@ -47,6 +47,8 @@ var mapperCases = []struct{ rules, dn, want string }{
 	{"RULE:CN=([^,]*),.*/$0/", "CN=a,b", "CN=a,b"},
 	{"RULE:(.)*/$1/", "abc", "c"},
 	{"RULE:^CN=(.*?), ?OU=.*$/$1/,RULE:.*/none/", "CN=a, OU=b", "a"},
+	{"RULE:^CN=(.*)$/$1/L", "CN=ADMİN ΣΑΣ", "admi̇n σας"},
+	{"RULE:^CN=(.*)$/$1/U", "CN=groß", "GROSS"},
 }
 
 func TestMapper(t *testing.T) {
