@@ -305,18 +305,10 @@ func pluginKey(name string) bool {
 }
 
 // sensitiveName says whether a key's value must not be shown: it is a password, or nobody
-// knows what it is and its name sounds like one.
+// knows what it is, as that of a key which is not spelt right.
 func sensitiveName(name string) bool {
-	if k := LookupBroker(name); k != nil {
-		return k.Sensitive()
-	}
-	name = lower(name)
-	for _, word := range []string{"password", "secret", "credential", "jaas", "token", "private.key", "passphrase"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
+	k := LookupBroker(name)
+	return k == nil || k.Sensitive()
 }
 
 // errNotFound says that a config provider does not have a key; the text stays as it is.

@@ -70,7 +70,7 @@ func TestDynamicValuesThatCannotBeUsedAreLeftOutAndTold(t *testing.T) {
 }
 
 func TestPrintHidesSecrets(t *testing.T) {
-	c := mustLoad(t, "ssl.key.password=geheim\nmy.client.secret=geheim\nlistener.name.a.plain.sasl.jaas.config=geheim\nnode.id=5\n")
+	c := mustLoad(t, "ssl.key.password=geheim\nmy.client.secret=geheim\nssl.keystore.pasword=geheim\nlistener.name.a.plain.sasl.jaas.config=geheim\nnode.id=5\n")
 	all := strings.Join(c.Print(true), "\n")
 	if strings.Contains(all, "geheim") || !strings.Contains(all, "ssl.key.password = "+Redacted) {
 		t.Error(all)
@@ -78,7 +78,7 @@ func TestPrintHidesSecrets(t *testing.T) {
 	if !strings.Contains(all, "num.io.threads = 8") || !strings.Contains(all, "broker.rack = null") {
 		t.Error("defaults are missing")
 	}
-	if few := c.Print(false); len(few) != 5 {
+	if few := c.Print(false); len(few) != 6 {
 		t.Errorf("%v", few)
 	}
 }
