@@ -112,6 +112,18 @@ func (b *Broker) auditBegin(r *request) error {
 	return b.audit.Record(e)
 }
 
+// auditCreation records topics that a request makes on the way, which its API is not for.
+func (b *Broker) auditCreation(r *request, outcome audit.Outcome, names []string) error {
+	if !b.audit.Enabled() || len(names) == 0 {
+		return nil
+	}
+	e := r.event(audit.Administration, outcome)
+	for _, name := range names {
+		e.Changes = append(e.Changes, audit.Change{Resource: "Topic:" + name, What: "create on demand"})
+	}
+	return b.audit.Record(e)
+}
+
 // auditEnd records what became of an administrative request.
 func (b *Broker) auditEnd(r *request, resp kmsg.Response) {
 	if !b.audit.Enabled() || !administrative[r.key] {

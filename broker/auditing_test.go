@@ -119,4 +119,23 @@ func TestWhatCannotBeRecordedIsNotDoneWhereTheRecordFailsClosed(t *testing.T) {
 	if b.Broker().Store().Image().Topic("orders") != nil {
 		t.Error("the topic is there")
 	}
+	w = dial(t, b)
+	makeTopic(w, "on-demand")
+	if b.Broker().Store().Image().Topic("on-demand") != nil {
+		t.Error("a topic is made on demand")
+	}
+}
+
+func TestATopicMadeOnDemandIsRecorded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	b := brokertest.Start(t, "barnabas.audit.log.file="+path, "barnabas.audit.fail.closed=true")
+	makeTopic(dial(t, b), "on-demand")
+	if b.Broker().Store().Image().Topic("on-demand") == nil {
+		t.Fatal("the topic is not there")
+	}
+	found := events(t, path)
+	if len(found) != 2 || found[0].Outcome != audit.Begun || found[1].Outcome != audit.Succeeded || found[1].API != "Metadata" ||
+		len(found[1].Changes) != 1 || found[1].Changes[0].Resource != "Topic:on-demand" {
+		t.Errorf("%+v", found)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -150,7 +151,7 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 				}
 			}
 		}
-		for name, code := range b.autoCreate(r.ctx(), missing) {
+		for name, code := range b.createOnDemand(r, missing) {
 			failed[name] = code
 		}
 		image = b.store.Image()
@@ -179,6 +180,21 @@ func (b *Broker) metadataByName(r *request, image *metadata.Image, req *kmsg.Met
 		resp.Topics = append(resp.Topics, t)
 	}
 	return image
+}
+
+// createOnDemand is autoCreate for a request, on record. It returns the codes of topics that
+// are not made.
+func (b *Broker) createOnDemand(r *request, names []string) map[string]protocol.ErrorCode {
+	if b.audit.FailClosed() && b.auditCreation(r, audit.Begun, names) != nil {
+		failed := map[string]protocol.ErrorCode{}
+		for _, name := range names {
+			failed[name] = protocol.ErrUnknownTopicOrPartition
+		}
+		return failed
+	}
+	failed := b.autoCreate(r.ctx(), names)
+	b.auditCreation(r, audit.Succeeded, slices.DeleteFunc(names, func(name string) bool { return failed[name] != protocol.None }))
+	return failed
 }
 
 func boolToInt(b bool) int {
