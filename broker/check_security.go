@@ -15,6 +15,9 @@ type ListenerCheck struct {
 	TLS    *tlsconf.Server // nil without TLS
 	TLSErr error
 
+	// StrangersErr is of the settings about clients that prove nothing.
+	StrangersErr error
+
 	Mechanisms []MechanismCheck // of SASL, as sasl.enabled.mechanisms has them
 	SASLErr    error            // of what concerns all mechanisms
 }
@@ -31,6 +34,7 @@ type MechanismCheck struct {
 func CheckListener(ctx context.Context, c *config.Config, l config.Listener, offline bool) (check ListenerCheck) {
 	b := &Broker{ctx: ctx, logger: slog.New(slog.DiscardHandler), tokens: newDelegationTokens(c)}
 	b.live.Store(c)
+	check.StrangersErr = b.readStrangers(&listenerSecurity{}, l)
 	if l.Protocol.TLS() {
 		check.TLS, check.TLSErr = tlsconf.NewServer(b.tlsOptions(c, l))
 		if check.TLSErr == nil && !l.Protocol.SASL() {

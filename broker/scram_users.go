@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/auth"
+	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 )
@@ -15,30 +16,13 @@ import (
 // connect. One who has a credential keeps it: a password that was changed since stays
 // changed. Every broker does it; the later ones find it done.
 func (b *Broker) ensureScramUsers(ctx context.Context) error {
-	var wanted []auth.ScramUser
-	add := func(key, text string) error {
-		users, err := auth.ParseScramUsers(text)
-		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
-		wanted = append(wanted, users...)
-		return nil
+	wanted, err := scramUsers(b.config())
+	if err != nil {
+		return err
 	}
-	if text, ok := b.config().Value("barnabas.scram.users"); ok {
-		if err := add("barnabas.scram.users", text); err != nil {
-			return err
-		}
-	}
-	if path, ok := b.config().Value("barnabas.scram.users.file"); ok && path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("barnabas.scram.users.file: %w", err)
-		}
+	if path, ok := b.config().Value(scramUsersFile); ok && path != "" {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 			b.logger.Warn("the file of barnabas.scram.users.file holds secrets and others than its owner may read or change it", "mode", info.Mode().String())
-		}
-		if err := add("barnabas.scram.users.file", string(text)); err != nil {
-			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, scramUsersTimeout)
@@ -49,6 +33,41 @@ func (b *Broker) ensureScramUsers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const scramUsersFile = "barnabas.scram.users.file"
+
+// CheckScramUsers says why the SCRAM users that a configuration names cannot be read.
+func CheckScramUsers(c *config.Config) error {
+	_, err := scramUsers(c)
+	return err
+}
+
+// scramUsers reads the SCRAM users that the configuration names, in itself and in a file.
+func scramUsers(c *config.Config) (wanted []auth.ScramUser, err error) {
+	add := func(key, text string) error {
+		users, err := auth.ParseScramUsers(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		wanted = append(wanted, users...)
+		return nil
+	}
+	if text, ok := c.Value("barnabas.scram.users"); ok {
+		if err := add("barnabas.scram.users", text); err != nil {
+			return nil, err
+		}
+	}
+	if path, ok := c.Value(scramUsersFile); ok && path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", scramUsersFile, err)
+		}
+		if err := add(scramUsersFile, string(text)); err != nil {
+			return nil, err
+		}
+	}
+	return wanted, nil
 }
 
 // scramUsersTimeout is how long a start waits for the store to take its users.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker"
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/log"
 )
@@ -48,6 +49,10 @@ func Examine(ctx context.Context, o Options) *Report {
 		}
 	}
 	x.acls()
+	if err := broker.CheckScramUsers(x.c); err != nil {
+		x.add("sasl", Problem, "", "%v", err)
+	}
+	x.files()
 	x.storage()
 	x.limits()
 	return &x.Report
@@ -89,7 +94,7 @@ func (x *examination) fileMode() {
 	if err != nil || info.Mode().Perm()&0o077 == 0 {
 		return
 	}
-	for _, key := range []string{"ssl.keystore.password", "ssl.key.password", "ssl.keystore.key", "ssl.truststore.password", "sasl.jaas.config", "delegation.token.secret.key"} {
+	for _, key := range []string{"ssl.keystore.password", "ssl.key.password", "ssl.keystore.key", "ssl.truststore.password", "sasl.jaas.config", "barnabas.scram.users", "delegation.token.secret.key"} {
 		if x.secretInFile(key) {
 			x.add("configuration", Warning, "chmod 600 "+x.o.Load.File, "%s holds secrets (%s) and others may read it: mode %v", x.o.Load.File, key, info.Mode().Perm())
 			return
@@ -115,6 +120,19 @@ func (x *examination) secretInFile(key string) bool {
 		}
 	}
 	return false
+}
+
+// files looks whether those can be made that the broker opens at its start.
+func (x *examination) files() {
+	for _, key := range []string{"barnabas.audit.log.file", "barnabas.telemetry.receiver"} {
+		path, _ := x.c.Value(key)
+		if path == "" || path == "off" || path == "log" {
+			continue
+		}
+		if dir := filepath.Dir(path); !x.s.Writable(dir) {
+			x.add("storage", Problem, "Make the directory, owned by the broker's user.", "%s=%s: %s is not there or not writable", key, path, dir)
+		}
+	}
 }
 
 // acls looks at who may do anything at all.

@@ -173,6 +173,14 @@ func TestEachAilmentIsFound(t *testing.T) {
 		{name: "no issuer", status: Problem, text: "OAUTHBEARER", more: []string{"sasl.enabled.mechanisms=OAUTHBEARER",
 			"sasl.oauthbearer.jwks.endpoint.url=https://127.0.0.1:1/keys", "sasl.oauthbearer.expected.issuer=a", "sasl.oauthbearer.expected.audience=b",
 			`listener.name.sasl_ssl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;`}},
+		{name: "an address that is none", status: Problem, text: "barnabas.address.principals", more: []string{"barnabas.address.principals=10.1.2.3/8=User:a"}},
+		{name: "nobody's name", status: Problem, text: "barnabas.anonymous.principal", more: []string{"listener.name.ssl.barnabas.anonymous.principal=nobody"}},
+		{name: "a certificate that may be left out", status: Problem, text: "barnabas.tls.optional.enable", more: []string{"listener.name.ssl.barnabas.tls.optional.enable=true", "ssl.client.auth=required"}},
+		{name: "SCRAM users", status: Problem, text: "barnabas.scram.users: ", more: []string{"barnabas.scram.users=carl=secret"}},
+		{name: "no file of SCRAM users", status: Problem, text: "barnabas.scram.users.file", more: []string{"barnabas.scram.users.file=/nowhere"}},
+		{name: "nowhere to record to", status: Problem, text: "barnabas.audit.log.file", more: []string{"barnabas.audit.log.file=/nowhere/audit.log"}, system: func(s *System) {
+			s.Writable = func(dir string) bool { return dir != "/nowhere" }
+		}},
 		{name: "no super user", status: Problem, text: "nobody can create the first ACL", more: []string{"super.users="}},
 		{name: "commas", status: Warning, text: "is one principal", more: []string{"super.users=User:a,User:b"}},
 		{name: "bad super user", status: Problem, text: "super.users", more: []string{"super.users=admin"}},

@@ -28,6 +28,9 @@ func (x *examination) listener(ctx context.Context, l config.Listener) {
 	case check.TLS != nil:
 		x.certificate(l, check.TLS)
 	}
+	if check.StrangersErr != nil {
+		x.add("security", Problem, "", "listener %s: %v", l.Name, check.StrangersErr)
+	}
 	if check.SASLErr != nil {
 		x.add("sasl", Problem, "", "listener %s: %v", l.Name, check.SASLErr)
 	}
