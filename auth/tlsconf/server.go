@@ -29,13 +29,13 @@ type Server struct {
 
 // NewServer reads the stores. It fails on whatever is wrong with them or the options.
 func NewServer(options Options) (*Server, error) {
-	s := &Server{options: options}
+	// The digest comes first: what changes behind it is another content for Reload.
+	s := &Server{options: options, seen: options.digest()}
 	m, err := options.load()
 	if err != nil {
 		return nil, err
 	}
 	s.current.Store(m)
-	s.seen = options.digest()
 	return s, nil
 }
 
@@ -69,11 +69,11 @@ func (s *Server) Reload() (changed bool, err error) {
 func (s *Server) Alter(options Options) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	digest := options.digest() // before the reading, as in NewServer
 	if _, err := s.replaceLocked(options); err != nil {
 		return err
 	}
-	s.options = options
-	s.seen = options.digest()
+	s.options, s.seen = options, digest
 	return nil
 }
 

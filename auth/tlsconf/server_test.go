@@ -482,3 +482,53 @@ func TestDevCAsCanBeTakenUpAgain(t *testing.T) {
 		t.Fatalf("%x", got)
 	}
 }
+
+// Files may change while they are read at start or for an alteration: the next look takes
+// up what came behind the reading.
+func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
+	ca, next := mustCA(t, "ca"), mustCA(t, "next")
+	f := new(files)
+	f.set("key", mustIssue(t, ca, testServer).Joined())
+	f.set("trust", ca.Certificate())
+	changeAt, reads := 0, 0
+	o := Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required"}
+	o.ReadFile = func(name string) ([]byte, error) {
+		data, err := f.read(name)
+		if name == "trust" {
+			if reads++; reads == changeAt {
+				f.set("trust", next.Certificate())
+			}
+		}
+		return data, err
+	}
+	s, err := NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	perLoad := reads
+	for changeAt = 1; changeAt <= perLoad; changeAt++ {
+		for _, altered := range []bool{false, true} {
+			f.set("trust", ca.Certificate())
+			reads = perLoad // the change waits
+			if s, err = NewServer(o); err != nil {
+				t.Fatal(err)
+			}
+			reads = 0
+			if altered {
+				err = s.Alter(o)
+			} else {
+				s, err = NewServer(o)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			reads = perLoad
+			if _, err := s.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.current.Load().trusted[0].Certificate.Subject.CommonName; got != "next" {
+				t.Errorf("altered %v, changed behind reading %d: %q is trusted", altered, changeAt, got)
+			}
+		}
+	}
+}
