@@ -289,6 +289,24 @@ func TestTokensThatAreGood(t *testing.T) {
 	}
 }
 
+// A subject loses the blanks at its ends that it loses on Kafka, and no others: somebody who
+// could register with a no-break space behind another's name would be that other.
+func TestOnlyBlanksOfASCIIAreTakenOffASubject(t *testing.T) {
+	s := testSigners()["RSA"]
+	v, _ := testValidator(t, nil)
+	for sub, want := range map[string]string{
+		" alice ": "alice", "alice\u00a0": "alice\u00a0", "\u2003alice": "\u2003alice", "\u3000alice": "\u3000alice", "\u2028alice": "\u2028alice",
+	} {
+		got, err := v.ValidateBearer(s.token("RS256", nil, goodClaims(map[string]any{"sub": sub})))
+		if err == nil && got.Principal != want {
+			t.Errorf("%q is %q", sub, got.Principal)
+		}
+		if err != nil {
+			t.Errorf("%q: %v", sub, err)
+		}
+	}
+}
+
 func TestWhatWouldLeaveTokensUncheckedHasToBeAllowed(t *testing.T) {
 	keys := &fixedKeys{}
 	for _, o := range []Options{

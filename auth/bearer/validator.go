@@ -148,7 +148,8 @@ func judge(claims map[string]any, subClaim, scopeClaim string, now time.Time, sk
 		return auth.BearerToken{}, fmt.Errorf("the token is good from %v on", notBefore)
 	}
 	sub, ok := claims[subClaim].(string)
-	if sub = strings.TrimSpace(sub); !ok || sub == "" || strings.ContainsFunc(sub, unicode.IsControl) {
+	sub = strings.TrimFunc(sub, func(c rune) bool { return c <= ' ' }) // String.trim: no other blanks
+	if !ok || sub == "" || strings.ContainsFunc(sub, unicode.IsControl) {
 		return auth.BearerToken{}, fmt.Errorf("the token has no good %s", subClaim)
 	}
 	scope, err := texts(claims[scopeClaim])
