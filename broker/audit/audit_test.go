@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 type memory struct {
@@ -93,6 +96,52 @@ func TestAFailureIsTheCallersOnlyWhereTheLogFailsClosed(t *testing.T) {
 	var off *Log
 	if off.Enabled() || off.FailClosed() || New(Options{FailClosed: true}).FailClosed() {
 		t.Error("a log without sinks is enabled")
+	}
+}
+
+// A line of which a full disk took a part spoils no other: what is written behind it, and
+// said to be recorded, can be read.
+func TestALineBehindATornOneIsWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path, []byte("one\n{torn by a cra"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Write([]byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	// The limit on the size of a file is the nearest thing to a full disk.
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	small := unix.Rlimit{Cur: uint64(info.Size()) + 4, Max: before.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
+		t.Skip(err)
+	}
+	err = f.Write([]byte("{torn by a full disk"))
+	if e := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); e != nil {
+		t.Fatal(e)
+	}
+	if err == nil {
+		t.Fatal("a torn line was written well")
+	}
+	if err := f.Write([]byte("three")); err != nil {
+		t.Fatal(err)
+	}
+	have, _ := os.ReadFile(path)
+	if want := "one\n{torn by a cra\ntwo\n{tor\nthree\n"; string(have) != want {
+		t.Errorf("%q, want %q", have, want)
 	}
 }
 

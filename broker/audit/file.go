@@ -14,6 +14,7 @@ type File struct {
 	mu      sync.Mutex
 	f       *os.File
 	checked time.Time // that f is still what path names
+	torn    bool      // its last line has no end: a disk was full, or a machine lost power
 	buf     []byte
 	closed  bool
 }
@@ -29,8 +30,25 @@ func (s *File) open() error {
 	if err != nil {
 		return err
 	}
-	s.f = f
+	s.f, s.torn = f, endsTorn(s.path)
 	return nil
+}
+
+// endsTorn says whether the last line of a file has no end. One that cannot be read is taken
+// for whole.
+func endsTorn(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var last [1]byte
+	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 // rotateCheck is how long lines may go to a file that was moved away.
@@ -57,8 +75,15 @@ func (s *File) Write(line []byte) error {
 			return err
 		}
 	}
-	s.buf = append(append(s.buf[:0], line...), '\n')
-	_, err := s.f.Write(s.buf)
+	s.buf = s.buf[:0]
+	if s.torn {
+		s.buf = append(s.buf, '\n')
+	}
+	s.buf = append(append(s.buf, line...), '\n')
+	n, err := s.f.Write(s.buf)
+	if n > 0 {
+		s.torn = s.buf[n-1] != '\n'
+	}
 	return err
 }
 
