@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/auth/kerberos"
 	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/broker/config"
@@ -73,6 +74,7 @@ type Broker struct {
 	producers   *producerIDs
 	telemetry   *telemetry
 	tokens      *delegationTokens
+	scramPepper auth.Secret
 	moves       *dirMoves
 	metrics     metrics
 	// What has let a client in on one listener does not do so on another.
@@ -149,6 +151,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		return nil, err
 	}
 	b.tokens = newDelegationTokens(opts.Config)
+	b.scramPepper = b.tokens.scramPepper()
 	b.moves = newDirMoves(b, len(opts.Config.Broker().LogDirs))
 	defer func() {
 		if err != nil {

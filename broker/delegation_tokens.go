@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha512"
 	"sync"
 	"time"
 
@@ -34,6 +36,18 @@ func newDelegationTokens(c *config.Config) *delegationTokens {
 		}
 	}
 	return t
+}
+
+// scramPepper is what the salts of users that do not exist are made of, on all listeners. All
+// brokers with the same delegation.token.secret.key have the same, before and after a
+// restart; without the key each has one for as long as it runs.
+func (t *delegationTokens) scramPepper() auth.Secret {
+	if t.secrets != nil {
+		return auth.NewSecret(string(t.secrets.HMAC("salts of users that do not exist"))) // no token has such an id
+	}
+	random := make([]byte, sha512.Size)
+	rand.Read(random)
+	return auth.NewSecret(string(random))
 }
 
 // enabled says whether there can be tokens.

@@ -262,7 +262,7 @@ func (b *Broker) mechanism(c *config.Config, listener, name string, file config.
 		if name == auth.MechanismScramSHA512 {
 			hash, number = auth.ScramSHA512, metadata.ScramSHA512
 		}
-		o := auth.ScramOptions{Hash: hash, Credential: func(user string) (auth.ScramCredential, bool) {
+		o := auth.ScramOptions{Hash: hash, Pepper: b.scramPepper, Credential: func(user string) (auth.ScramCredential, bool) {
 			c := b.store.Image().ScramCredential(user, number)
 			if c == nil {
 				return auth.ScramCredential{}, false
