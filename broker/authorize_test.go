@@ -162,6 +162,22 @@ func TestWhatTwoRightsCouldAllowIsReported(t *testing.T) {
 	}
 }
 
+// A consumer that may see a topic asks for the end of its epochs, and nobody is told that it
+// is no broker.
+func TestAConsumerIsNotReportedForBeingNoBroker(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	b := brokertest.Start(t, authorizerOption, "barnabas.audit.log.file="+path)
+	allowAnonymous(t, b.Broker().Store(), topicACL, "mine", describeOp)
+	w := dial(t, b)
+	for _, topic := range []string{"mine", "hidden"} {
+		w.call(sweepRequest(protocol.KeyOffsetForLeaderEpoch, 4, topic))
+	}
+	found := events(t, path)
+	if len(found) != 1 || found[0].Operation != "Describe" || found[0].Resource != "Topic:LITERAL:hidden" {
+		t.Errorf("%+v", found)
+	}
+}
+
 // The secret of somebody else's token is told only if that is on record, where nothing may
 // go unrecorded.
 func TestASecretThatCannotBeRecordedIsNotTold(t *testing.T) {

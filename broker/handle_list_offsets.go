@@ -128,7 +128,7 @@ func (b *Broker) handleOffsetForLeaderEpoch(r *request) {
 }
 
 func (b *Broker) epochEnd(r *request, topic string, asked *kmsg.OffsetForLeaderEpochRequestTopicPartition) (int32, int64, error) {
-	if !b.authorize(r, acl.ClusterAction, acl.Cluster()) && !b.authorize(r, acl.Describe, acl.Topic(topic)) {
+	if !b.isGranted(r, acl.ClusterAction, acl.Cluster()) && !b.authorize(r, acl.Describe, acl.Topic(topic)) {
 		return -1, -1, protocol.ErrTopicAuthorizationFailed
 	}
 	partition := b.replicas.Get(topic, asked.Partition)
