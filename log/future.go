@@ -131,6 +131,8 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 
 // takeOwnName renames a future log's directory to be the partition's.
 func (l *Log) takeOwnName() error {
+	l.flushMu.Lock() // a flush opens files by their names
+	defer l.flushMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.openMu.Lock()
