@@ -465,6 +465,7 @@ func (l *Log) loadIndexesLocked(s *segment) (*activeIndexes, error) {
 	if err != nil {
 		return nil, err
 	}
+	offsets.before = times
 	x := &activeIndexes{offsets: offsets, times: times, lastTime: indexEntry{key: noTimestamp}}
 	if e, ok := times.last(); ok {
 		x.lastTime = e

@@ -50,6 +50,7 @@ func (r *segmentRecovery) run(epochs *LeaderEpochCache) (nextOffset, cut int64, 
 	if err != nil && from > 0 && errors.Is(err, errUnsoundIndex) {
 		// The index pointed at no batch. Without it, everything is found by walking.
 		if err = errors.Join(x.offsets.truncate(0), x.times.truncate(0)); err == nil {
+			r.forgetTimestamps(x)
 			end, nextOffset, err = r.scan(o, x, epochs, 0, size)
 		}
 	}
@@ -98,21 +99,28 @@ func (r *segmentRecovery) soundIndexes() (*activeIndexes, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &activeIndexes{lastTime: indexEntry{key: noTimestamp}}
+	x := &activeIndexes{}
 	if x.offsets, err = rewriteIndex(fsys, s.path(r.dir, indexSuffix), offsetEntrySize, len(offsets)); err != nil {
 		return nil, err
 	}
 	if x.times, err = rewriteIndex(fsys, s.path(r.dir, timeIndexSuffix), timeEntrySize, len(times)); err != nil {
 		return nil, err
 	}
-	s.maxTimestamp.Store(noTimestamp)
-	s.maxTimestampOffset = s.baseOffset
+	x.offsets.before = x.times
+	r.forgetTimestamps(x)
 	if e, ok := x.times.last(); ok {
 		x.lastTime = e
 		s.maxTimestamp.Store(e.key)
 		s.maxTimestampOffset = s.baseOffset + int64(e.value)
 	}
 	return x, nil
+}
+
+// forgetTimestamps makes the scan that follows find the largest timestamp.
+func (r *segmentRecovery) forgetTimestamps(x *activeIndexes) {
+	x.lastTime = indexEntry{key: noTimestamp}
+	r.segment.maxTimestamp.Store(noTimestamp)
+	r.segment.maxTimestampOffset = r.segment.baseOffset
 }
 
 // rewriteIndex cuts an index file after its first count entries and opens it.

@@ -128,6 +128,8 @@ type openSegment struct {
 }
 
 type activeIndexes struct {
+	// The file of times is written first: recovery takes the largest timestamp up to the
+	// last entry of the file of offsets from it.
 	offsets, times *sparseIndex
 	lastTime       indexEntry // the newest time entry; key noTimestamp if there is none
 }
@@ -309,5 +311,5 @@ func (o *openSegment) writeIndexes() error {
 	if x == nil {
 		return nil
 	}
-	return errors.Join(x.offsets.write(), x.times.write())
+	return errors.Join(x.times.write(), x.offsets.write())
 }

@@ -73,6 +73,9 @@ type sparseIndex struct {
 	path      atomic.Pointer[string] // changes only when a log's directory is renamed
 	entrySize int
 
+	// The index whose file must never reach less far than this one's: it is written first.
+	before *sparseIndex
+
 	cache   indexCache
 	tail    atomic.Pointer[indexTail] // never nil
 	written int                       // entries in the file; guarded by the log's lock
@@ -205,6 +208,11 @@ func (x *sparseIndex) write() error {
 	n := int(t.n.Load())
 	if x.written == t.base+n && x.written > 0 {
 		return nil
+	}
+	if x.before != nil {
+		if err := x.before.write(); err != nil {
+			return err
+		}
 	}
 	f, err := x.fs.OpenFile(*x.path.Load(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
