@@ -84,8 +84,11 @@ func (l *Log) syncNames() error {
 	return nil
 }
 
-// gone says whether a segment is no longer the log's.
+// gone says whether a segment is no longer the log's, or is about to be replaced.
 func (l *Log) gone(s *segment) bool {
+	if s.gone.Load() {
+		return true
+	}
 	segments := *l.segments.Load()
 	i := segments.floor(s.baseOffset)
 	return i < 0 || segments[i] != s

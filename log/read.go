@@ -38,7 +38,16 @@ func (l *Log) seen() readerView { return readerView{l.segments.Load(), l.truncat
 // opened, or batches cut off while they were read, so that a reader should look again.
 func (l *Log) changedSince(v readerView, err error) bool {
 	var outOfRange *OffsetOutOfRangeError
-	return !errors.As(err, &outOfRange) && l.seen() != v && l.Err() == nil
+	if errors.As(err, &outOfRange) {
+		return false
+	}
+	if errors.Is(err, errSegmentGone) {
+		// Whoever said so holds mu until its successor is there to be read.
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.Err() == nil
+	}
+	return l.seen() != v && l.Err() == nil
 }
 
 func (l *Log) read(offset int64, maxBytes int, upTo UpTo, minOneBatch bool) (FetchData, error) {
