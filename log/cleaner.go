@@ -194,6 +194,9 @@ func (c *Cleaner) grabFilthiest() (*logToClean, error) {
 			continue
 		}
 		l, err := assess(log, checkpoint, hasCheckpoint, nowMs)
+		if errors.Is(err, errSegmentGone) || errors.Is(err, ErrClosed) {
+			continue // deleted or replaced meanwhile; the next look tells
+		}
 		if err != nil {
 			c.markUncleanable(tp)
 			errs = append(errs, fmt.Errorf("assess %s for compaction: %w", tp, err))
@@ -316,7 +319,7 @@ func (c *Cleaner) compact(ctx context.Context, l *logToClean) error {
 		c.opts.Logger.Info("Compacted", "partition", l.partition, "from", l.firstDirtyOffset, "to", next, "keys", s.Keys,
 			"recordsRead", s.RecordsRead, "recordsKept", s.RecordsKept, "bytesRead", s.BytesRead, "bytesWritten", s.BytesWritten)
 		return nil
-	case errors.Is(err, errCleaningAborted), stopped, ctx.Err() != nil, errors.Is(err, ErrClosed):
+	case errors.Is(err, errCleaningAborted), stopped, ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, errSegmentGone):
 		return nil
 	}
 	err = fmt.Errorf("compact %s: %w", l.partition, err)

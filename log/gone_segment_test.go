@@ -59,3 +59,52 @@ func TestReadersWaitForTheSegmentThatReplacesAGoneOne(t *testing.T) {
 		})
 	}
 }
+
+// staleLog is a log of which the cleaner has just taken the list of segments when they are
+// replaced or deleted.
+type staleLog struct {
+	*Log
+	stale []CleanableSegment
+}
+
+func (l *staleLog) CleanableSegments() []CleanableSegment {
+	if stale := l.stale; stale != nil {
+		return stale
+	}
+	return l.Log.CleanableSegments()
+}
+
+func (l *staleLog) LogStartOffset() int64 {
+	if stale := l.stale; stale != nil {
+		return stale[0].BaseOffset()
+	}
+	return l.Log.LogStartOffset()
+}
+
+func TestALogWhoseSegmentsWentMeanwhileIsStillCompactedLater(t *testing.T) {
+	m := testManager(t, t.TempDir(), nil)
+	cfg := configWith(func(c *Config) {
+		c.SegmentSize, c.Compact, c.Delete = 300, true, false
+		c.MinDirtyRatio, c.MinCompactLag, c.MaxCompactLag = 0, time.Second, time.Hour
+	})
+	l := &staleLog{Log: testLog(t, m, cfg)}
+	for range 8 {
+		mustAppend(t, l.Log, testBatch(t, 1, 100, 1000))
+	}
+	c, err := NewCleaner(CleanerOptions{Dirs: []string{l.DataDir()}, Logs: func(yield func(CleanableLog) bool) { yield(l) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.stale = l.CleanableSegments()
+	if _, err := l.DeleteRecordsTo(4); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.DeleteOldSegments(); n == 0 || err != nil {
+		t.Fatalf("%d segments deleted, %v", n, err)
+	}
+	c.CleanOnce(t.Context())
+	l.stale = nil
+	if cleaned, err := c.CleanOnce(t.Context()); !cleaned || err != nil || c.Status().UncleanableCount != 0 {
+		t.Errorf("compacted: %v, %v; %d logs taken for uncleanable", cleaned, err, c.Status().UncleanableCount)
+	}
+}

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"math"
+	"os"
 )
 
 // Read returns the whole batches from the one that holds offset on, up to about maxBytes
@@ -301,7 +302,7 @@ func (l *Log) bytesFrom(offset int64, upTo UpTo) (int64, error) {
 	offset = max(offset, l.logStartOffset.Load())
 	first, last := segments.floor(offset), segments.floor(limit)
 	if first < 0 {
-		return 0, errSegmentGone
+		return 0, os.ErrNotExist // the log has just been truncated
 	}
 	var n int64
 	for i := first; i <= last; i++ {

@@ -145,6 +145,9 @@ func (l *Log) lastModified(s *segment) (int64, error) {
 		return s.created, nil
 	}
 	if err != nil {
+		if isNotExist(err) && s.gone.Load() {
+			err = errSegmentGone
+		}
 		return 0, err
 	}
 	return info.ModTime().UnixMilli(), nil
