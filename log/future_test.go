@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -75,5 +77,33 @@ func TestAFutureLogIsSwappedWhileItIsFlushed(t *testing.T) {
 	}
 	if err := future.Err(); err != nil || m.Get(testPartition) != future {
 		t.Errorf("after the swap: %v", err)
+	}
+}
+
+// A log is deleted whether or not the one that is to replace it can be.
+func TestALogIsDeletedWhoseMoveGoesToADirectoryThatFailed(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	m := testManager(t, "", func(o *ManagerOptions) { o.Dirs = dirs })
+	l, err := m.Create(testPartition, protocol.UUID{1}, nil, dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, testBatch(t, 1, 100, 1))
+	if _, err := m.CreateFuture(testPartition, dirs[1]); err != nil {
+		t.Fatal(err)
+	}
+	m.FailDir(dirs[1], errors.New("no such disk"))
+	if err := m.Delete(testPartition); err != nil {
+		t.Error(err)
+	}
+	l, err = m.Create(testPartition, protocol.UUID{2}, nil, dirs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.LogEndOffset() != 0 || m.Future(testPartition) != nil {
+		t.Errorf("the new log ends at %d", l.LogEndOffset())
+	}
+	if left, _ := filepath.Glob(filepath.Join(dirs[0], "t-0", "*.log")); len(left) > 0 {
+		t.Errorf("the new log has the deleted one's files: %v", left)
 	}
 }

@@ -114,7 +114,8 @@ func (m *Manager) Delete(tp protocol.TopicPartition) error {
 	delete(m.broken, tp)
 	m.mu.Unlock()
 	if err := m.deleteFuture(tp); err != nil && err != ErrUnknownLog {
-		return err
+		// Its directory may have failed; that is no reason to keep the log itself.
+		m.opts.Logger.Error("Cannot delete a log that was to replace a deleted one", "partition", tp, "err", err)
 	}
 	if l == nil {
 		return ErrUnknownLog
