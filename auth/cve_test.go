@@ -45,7 +45,6 @@ func TestCVE_2021_38153_SecretsAreComparedInConstantTime(t *testing.T) {
 		"kerberos/crypt.go":    1, // the header inside a token that has been decrypted
 		"kerberos/keys.go":     1, // names
 		"kerberos/selftest.go": 1, // names
-		"kerberos/watch.go":    2, // a file with what it was before: nobody who waits for the answer chooses either
 	}
 	for _, dir := range []string{".", "bearer", "kerberos"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

@@ -2,6 +2,7 @@ package kerberos
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ type Mechanism struct {
 	now         func() time.Time
 
 	keys    atomic.Pointer[serviceKeys]
+	keytab  atomic.Pointer[[sha256.Size]byte] // digest of the key table that they are of
 	replays *Replays
 }
 
@@ -91,7 +93,9 @@ func (m *Mechanism) SetKeytab(data []byte) error {
 	if err != nil {
 		return err
 	}
+	digest := sha256.Sum256(data)
 	m.keys.Store(&keys)
+	m.keytab.Store(&digest)
 	return nil
 }
 

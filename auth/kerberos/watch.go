@@ -1,8 +1,8 @@
 package kerberos
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"os"
 	"time"
@@ -14,7 +14,7 @@ import (
 func (m *Mechanism) WatchKeytab(ctx context.Context, path string, interval time.Duration, logger *slog.Logger) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	inUse, _ := os.ReadFile(path)
+	inUse := *m.keytab.Load()
 	last := inUse
 	for {
 		select {
@@ -23,12 +23,13 @@ func (m *Mechanism) WatchKeytab(ctx context.Context, path string, interval time.
 		case <-tick.C:
 		}
 		data, err := os.ReadFile(path)
-		settled := err == nil && bytes.Equal(data, last)
-		last = data
-		if !settled || bytes.Equal(data, inUse) {
+		digest := sha256.Sum256(data)
+		settled := err == nil && digest == last
+		last = digest
+		if !settled || digest == inUse {
 			continue
 		}
-		inUse = data
+		inUse = digest
 		if err := m.SetKeytab(data); err != nil {
 			logger.Error("the key table changed and is not good; the old keys stay in use", "keyTab", path, "err", err)
 			continue
