@@ -72,9 +72,49 @@ func dnText(v asn1.RawValue) (string, bool) {
 	}
 	switch v.Tag {
 	case asn1.TagPrintableString, asn1.TagUTF8String, asn1.TagIA5String, t61, general, asn1.TagBMPString, universal:
-		return strings.ToValidUTF8(string(v.Bytes), string(utf8.RuneError)), true
+		return decodeUTF8(v.Bytes), true
 	}
 	return "", false
+}
+
+// decodeUTF8 puts as many replacement characters where b is no UTF-8 as Java does: one for
+// each byte that begins no character, and one for the beginning of a character whose rest
+// is wrong.
+func decodeUTF8(b []byte) string {
+	var s strings.Builder
+	for len(b) > 0 {
+		c, size := utf8.DecodeRune(b)
+		s.WriteRune(c)
+		if c == utf8.RuneError && size == 1 {
+			size = malformedUTF8(b)
+		}
+		b = b[size:]
+	}
+	return s.String()
+}
+
+// malformedUTF8 is how many bytes at the beginning of b, which begins with no character, one
+// replacement character stands for.
+func malformedUTF8(b []byte) int {
+	follows := func(i int) bool { return len(b) > i && b[i]&0xc0 == 0x80 }
+	switch {
+	case !follows(1):
+		return 1
+	case b[0]&0xf0 == 0xe0: // of three bytes
+		switch {
+		case b[0] == 0xe0 && b[1] < 0xa0:
+			return 1
+		case follows(2):
+			return 3 // half a surrogate pair
+		}
+		return 2
+	case b[0] > 0xf0 && b[0] < 0xf4, b[0] == 0xf0 && b[1] >= 0x90, b[0] == 0xf4 && b[1] < 0x90: // of four
+		if follows(2) {
+			return 3
+		}
+		return 2
+	}
+	return 1
 }
 
 // escapeDN puts a backslash before special characters and before blanks at either end.
