@@ -57,6 +57,7 @@ func (e *env) connect(opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.DisableClientMetrics(),
 		kgo.DialTimeout(timeout),
 		kgo.RetryTimeout(timeout),
+		kgo.RequestTimeoutOverhead(min(max(timeout, 100*time.Millisecond), 15*time.Minute)), // all that the library takes
 		kgo.RequestRetries(4),
 		// A person waits: the library's first pause of 250 ms is longer than most calls take.
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(time.Duration(n)*25*time.Millisecond, 250*time.Millisecond) }),

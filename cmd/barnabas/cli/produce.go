@@ -113,8 +113,8 @@ func (e *env) produced() func(*kgo.Record) {
 func (o *produceOptions) clientOptions(timeout time.Duration) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.DefaultProduceTopic(o.topic),
-		kgo.AllowAutoTopicCreation(), // whether it is created the broker decides, as for Kafka's own producer
-		kgo.RecordDeliveryTimeout(timeout),
+		kgo.AllowAutoTopicCreation(),                         // whether it is created the broker decides, as for Kafka's own producer
+		kgo.RecordDeliveryTimeout(max(timeout, time.Second)), // the least that the library takes
 		kgo.UnknownTopicRetries(20),
 		// Nobody gains by waiting: what comes while a request is under way goes with the next.
 		kgo.ProducerLinger(0),
