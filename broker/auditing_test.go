@@ -1,11 +1,14 @@
 package broker_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/audit"
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
@@ -137,5 +140,43 @@ func TestATopicMadeOnDemandIsRecorded(t *testing.T) {
 	if len(found) != 2 || found[0].Outcome != audit.Begun || found[1].Outcome != audit.Succeeded || found[1].API != "Metadata" ||
 		len(found[1].Changes) != 1 || found[1].Changes[0].Resource != "Topic:on-demand" {
 		t.Errorf("%+v", found)
+	}
+}
+
+// A request that names more than a record has room for is on record all the same, in several.
+func TestARequestWithMoreThanARecordHoldsIsOnRecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	b := brokertest.Start(t, "barnabas.audit.log.file="+path, "barnabas.audit.topic=audit", "barnabas.audit.fail.closed=true")
+	req := kmsg.NewPtrDeleteGroupsRequest()
+	for i := range 6000 {
+		req.Groups = append(req.Groups, fmt.Sprintf("%s%04d", strings.Repeat("g", 200), i))
+	}
+	dial(t, b).call(req) // there are no such groups
+	found := events(t, path)
+	named := map[audit.Outcome]map[string]bool{}
+	for _, e := range found {
+		for _, c := range e.Changes {
+			if named[e.Outcome] == nil {
+				named[e.Outcome] = map[string]bool{}
+			}
+			named[e.Outcome][c.Resource] = true
+		}
+	}
+	if len(named[audit.Begun]) != len(req.Groups) || len(named[audit.Failed]) != len(req.Groups) {
+		t.Errorf("%d groups about to be deleted, %d that failed", len(named[audit.Begun]), len(named[audit.Failed]))
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.ConsumeTopics("audit"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for records := 0; records < len(found); {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("%d records of %d: %v", records, len(found), err)
+		}
+		records += fetches.NumRecords()
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +81,34 @@ func TestALineCannotBeForged(t *testing.T) {
 	l.Record(Event{Kind: Authentication, Outcome: Failed, Principal: "User:a\n{\"kind\":\"x\"}\u2028\x00"})
 	if bytes.ContainsAny(m.lines[0], "\n\x00") || bytes.Contains(m.lines[0], []byte("\u2028")) {
 		t.Errorf("%q", m.lines[0])
+	}
+}
+
+func TestAnEventOfManyChangesIsSeveralLines(t *testing.T) {
+	m := &memory{}
+	l := New(Options{Sinks: []Sink{m}})
+	said := Event{Kind: Administration, Outcome: Succeeded, API: "CreateAcls", Principal: "User:alice"}
+	for i := range 3000 {
+		said.Changes = append(said.Changes, Change{Resource: fmt.Sprintf("%d%s", i, strings.Repeat("x", 300))})
+	}
+	if err := l.Record(said); err != nil {
+		t.Fatal(err)
+	}
+	var changes []Change
+	for _, line := range m.lines {
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil || len(line) > lineMaxBytes || e.Principal != said.Principal || e.API != said.API || e.Time.IsZero() {
+			t.Errorf("%v, a line of %d bytes: %.200s", err, len(line), line)
+		}
+		changes = append(changes, e.Changes...)
+	}
+	if !slices.Equal(changes, said.Changes) {
+		t.Errorf("%d changes on record, want %d", len(changes), len(said.Changes))
+	}
+	// What cannot be parted is one line.
+	m.lines = nil
+	if err := l.Record(Event{Changes: []Change{{Resource: strings.Repeat("x", lineMaxBytes)}}}); err != nil || len(m.lines) != 1 {
+		t.Errorf("%v, %d lines", err, len(m.lines))
 	}
 }
 

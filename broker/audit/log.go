@@ -72,12 +72,7 @@ func (l *Log) Record(e Event) error {
 		}
 		e.Repeated = skipped
 	}
-	line, err := json.Marshal(&e)
-	if err == nil {
-		for _, s := range l.opts.Sinks {
-			err = errors.Join(err, s.Write(line))
-		}
-	}
+	err := l.write(&e)
 	if err == nil {
 		l.written.Add(1)
 		return nil
@@ -90,6 +85,28 @@ func (l *Log) Record(e Event) error {
 		return fmt.Errorf("write an audit event: %w", err)
 	}
 	return nil
+}
+
+// lineMaxBytes is how long a line may be that could be several: a topic takes no record above
+// its max.message.bytes, and what a request names must be on record however much it is.
+const lineMaxBytes = 256 << 10
+
+// write writes the event as one line to every sink, or as several with a part of its changes
+// each.
+func (l *Log) write(e *Event) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if n := len(e.Changes); len(line) > lineMaxBytes && n > 1 {
+		first, second := *e, *e
+		first.Changes, second.Changes, second.Repeated = e.Changes[:n/2], e.Changes[n/2:], 0
+		return errors.Join(l.write(&first), l.write(&second))
+	}
+	for _, s := range l.opts.Sinks {
+		err = errors.Join(err, s.Write(line))
+	}
+	return err
 }
 
 // Counts returns how many events were written, and how many were lost to at least one sink.
