@@ -196,3 +196,88 @@ func TestASecretThatCannotBeRecordedIsNotTold(t *testing.T) {
 	}
 	eventually(t, func() bool { return len(describeTokens(t, alice, nil)[token.TokenID].HMAC) == 0 })
 }
+
+// Whoever may do everything with groups, or with transactions, learns nothing of topics.
+func TestRightsToGroupsDoNotTellWhichTopicsThereAre(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	store := b.Broker().Store()
+	made, err := store.CreateTopics(t.Context(), metadata.CreateTopics{Topics: []metadata.NewTopic{{Name: hiddenName, Partitions: 1, ReplicationFactor: 1}}})
+	if err != nil || made[0].Err != nil {
+		t.Fatal(err, made)
+	}
+	const transactionACL, allACL = 5, 2
+	allowAnonymous(t, store, groupACL, "*", allACL)
+	allowAnonymous(t, store, transactionACL, "*", allACL)
+	makesOffsets := kmsg.NewPtrFindCoordinatorRequest()
+	makesOffsets.CoordinatorKey = "g"
+	w := dial(t, b)
+	w.call(makesOffsets)
+	for _, api := range w.call(kmsg.NewPtrApiVersionsRequest()).(*kmsg.ApiVersionsResponse).ApiKeys {
+		if refusals[api.ApiKey] == nil || api.ApiKey == protocol.KeyJoinGroup { // which makes names
+			continue
+		}
+		for version := api.MinVersion; version <= api.MaxVersion; version++ {
+			hidden := sweepCall(t, b, sweepRequest(api.ApiKey, version, hiddenName))
+			missing := sweepCall(t, b, sweepRequest(api.ApiKey, version, missingName))
+			there := bytes.ReplaceAll(hidden.AppendTo(nil), []byte(hiddenName), []byte(missingName))
+			if !bytes.Equal(there, missing.AppendTo(nil)) {
+				t.Errorf("%s v%d: the answer tells what is there: %+v, and for what is not %+v", protocol.APIName(api.ApiKey), version, hidden, missing)
+			}
+		}
+	}
+}
+
+// A fetch session, and a fetch that waits, are no right: both are refused once the ACL is gone.
+func TestAnACLThatIsGoneEndsTheFetchesUnderIt(t *testing.T) {
+	b := brokertest.Start(t, authorizerOption)
+	store := b.Broker().Store()
+	made, err := store.CreateTopics(t.Context(), metadata.CreateTopics{Topics: []metadata.NewTopic{{Name: "t", Partitions: 1, ReplicationFactor: 1}}})
+	if err != nil || made[0].Err != nil {
+		t.Fatal(err, made)
+	}
+	allowAnonymous(t, store, topicACL, "t", readACL)
+	allowAnonymous(t, store, topicACL, "t", writeACL)
+	waits, writes := dial(t, b), dial(t, b)
+	writes.call(produceOf("t", 1, recordsOf(t, 1)))
+	fetch := fetchOf("t", 0, 1<<20)
+	fetch.SessionEpoch = 0
+	first := waits.call(fetch).(*kmsg.FetchResponse)
+	if first.SessionID == 0 || len(first.Topics) != 1 || first.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("%+v", first)
+	}
+	next := kmsg.NewPtrFetchRequest()
+	next.SetVersion(fetch.GetVersion())
+	next.ReplicaID, next.MaxBytes, next.MaxWaitMillis, next.MinBytes, next.SessionID, next.SessionEpoch = -1, 1<<20, 20_000, 1, first.SessionID, 1
+	again := fetchOf("t", 1, 1<<20) // from the end on: it waits
+	next.Topics = again.Topics
+	before := b.Broker().RequestsOf(protocol.KeyFetch)
+	waits.send(next)
+	eventually(t, func() bool { return b.Broker().RequestsOf(protocol.KeyFetch) > before })
+	name := "t"
+	gone, err := store.DeleteACLs(t.Context(), []metadata.ACLFilter{{ResourceType: topicACL, ResourceName: &name, PatternType: 3, Operation: readACL, Permission: 3}})
+	if err != nil || len(gone[0].Deleted) != 1 {
+		t.Fatal(err, gone)
+	}
+	writes.call(produceOf("t", 1, recordsOf(t, 1))) // wakes it
+	for epoch := range int32(2) {
+		_, body, err := waits.receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp := kmsg.NewPtrFetchResponse()
+		resp.SetVersion(fetch.GetVersion())
+		if resp.IsFlexible() {
+			body = body[1:]
+		}
+		if err := resp.ReadFrom(body); err != nil {
+			t.Fatal(err)
+		}
+		if len(resp.Topics) != 1 || resp.Topics[0].Partitions[0].ErrorCode != int16(protocol.ErrTopicAuthorizationFailed) || len(resp.Topics[0].Partitions[0].RecordBatches) > 0 {
+			t.Errorf("%+v", resp)
+		}
+		if epoch == 0 {
+			next.SessionEpoch, next.Topics = 2, nil
+			waits.send(next)
+		}
+	}
+}
