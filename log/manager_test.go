@@ -231,6 +231,43 @@ func TestADeletedTopicLeavesNothingToItsSuccessorAfterAKill(t *testing.T) {
 	}
 }
 
+// Offsets go on where they were though retention has left no record: consumers that stand
+// there would miss what is written under the old ones.
+func TestALogThatRetentionHasEmptiedEndsWhereItDid(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		dir := t.TempDir()
+		clock := newTestClock()
+		open := func() *Manager { return testManager(t, dir, func(o *ManagerOptions) { o.Now = clock.Now }) }
+		m := open()
+		l := testLog(t, m, configWith(func(c *Config) { c.RetentionAge, c.FileDeleteDelay = time.Second, 0 }))
+		for range 3 {
+			mustAppend(t, l, testBatch(t, 2, 100, clock.now.UnixMilli()))
+		}
+		clock.now = clock.now.Add(time.Minute)
+		m.RunRetention()
+		m.RunDeletions()
+		m.RunStartCheckpoint()
+		if l.LogStartOffset() != 6 {
+			t.Fatalf("retention left what is from %d on", l.LogStartOffset())
+		}
+		if clean {
+			if err := m.Close(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			os.Remove(filepath.Join(dir, ".barnabas-manifest")) // as for Apache Kafka, which does not know of it
+		} else {
+			kill(m)
+		}
+		l = open().Get(testPartition)
+		if l.LogStartOffset() != 6 || l.LogEndOffset() != 6 {
+			t.Errorf("clean %v: the log is from %d to %d", clean, l.LogStartOffset(), l.LogEndOffset())
+		}
+		if info := mustAppend(t, l, testBatch(t, 1, 100, 1)); info.FirstOffset != 6 {
+			t.Errorf("clean %v: the next record is %d", clean, info.FirstOffset)
+		}
+	}
+}
+
 // What has waited for max.compaction.lag.ms must not wait for the active segment to be full.
 func TestTheActiveSegmentOfACompactedLogIsNotOlderThanItsLag(t *testing.T) {
 	for _, compact := range []bool{true, false} {

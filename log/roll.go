@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 )
 
@@ -125,8 +126,9 @@ func (l *Log) rollLocked(cfg *Config, firstOffset, nowMs int64) (*segment, error
 	return s, nil
 }
 
-// newSegmentLocked begins a segment at base, which gets its files when something is
-// appended. Files that an earlier life of the log left under its name are removed.
+// newSegmentLocked begins a segment at base. It gets its files when something is appended,
+// but for the one whose name tells where the log ends, should retention delete all others
+// before. Files that an earlier life of the log left under its name are removed.
 func (l *Log) newSegmentLocked(cfg *Config, base, nowMs int64) (*segment, error) {
 	s := newSegment(base, nowMs)
 	s.jitter = l.manager.jitter(cfg)
@@ -136,7 +138,15 @@ func (l *Log) newSegmentLocked(cfg *Config, base, nowMs int64) (*segment, error)
 			return nil, err
 		}
 	}
-	return s, nil
+	if base == 0 {
+		return s, nil
+	}
+	f, err := l.fs().OpenFile(s.path(dir, logSuffix), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	l.namesChanged.Store(true)
+	return s, f.Close()
 }
 
 // setSegmentsLocked publishes a new list of segments.
