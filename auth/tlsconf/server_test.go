@@ -501,8 +501,7 @@ func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
 		}
 		return data, err
 	}
-	s, err := NewServer(o)
-	if err != nil {
+	if _, err := NewServer(o); err != nil {
 		t.Fatal(err)
 	}
 	perLoad := reads
@@ -510,7 +509,8 @@ func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
 		for _, altered := range []bool{false, true} {
 			f.set("trust", ca.Certificate())
 			reads = perLoad // the change waits
-			if s, err = NewServer(o); err != nil {
+			s, err := NewServer(o)
+			if err != nil {
 				t.Fatal(err)
 			}
 			reads = 0
@@ -529,6 +529,49 @@ func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
 			if got := s.current.Load().trusted[0].Certificate.Subject.CommonName; got != "next" {
 				t.Errorf("altered %v, changed behind reading %d: %q is trusted", altered, changeAt, got)
 			}
+		}
+	}
+}
+
+// A session that could be resumed would outlive the trust that it was given under.
+func TestNoSessionIsResumed(t *testing.T) {
+	ca, next := mustCA(t, "ca"), mustCA(t, "next")
+	f := new(files)
+	f.set("key", mustIssue(t, ca, testServer).Joined())
+	f.set("trust", ca.Certificate())
+	s, err := NewServer(Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required", ReadFile: f.read})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapper, _ := ParseMapper("")
+	addr, who := listen(t, s, mapper)
+	client := clientPair(t, mustIssue(t, ca, DevCertificate{CommonName: "c", Client: true}))
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		c := &tls.Config{RootCAs: pool(ca.Certificate()), ServerName: "localhost", Certificates: client,
+			MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(10)}
+		c.VerifyConnection = func(state tls.ConnectionState) error {
+			if state.DidResume {
+				t.Errorf("%s: a session was resumed", tls.VersionName(version))
+			}
+			return nil
+		}
+		for range 3 {
+			if err := dial(addr, c); err != nil {
+				t.Fatal(err)
+			}
+			<-who
+		}
+		f.set("trust", next.Certificate())
+		if _, err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if err := dial(addr, c); err == nil {
+			t.Errorf("%s: a client of the removed authority got in", tls.VersionName(version))
+		}
+		<-who
+		f.set("trust", ca.Certificate())
+		if _, err := s.Reload(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
