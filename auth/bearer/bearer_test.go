@@ -345,6 +345,9 @@ func TestParseKeySet(t *testing.T) {
 		{"an unknown curve", `{"keys":[{"kty":"EC","crv":"secp256k1","x":"AQ","y":"AQ"}]}`, -1},
 		{"a point off the curve", `{"keys":[{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}]}`, -1},
 		{"1024 bits", string(jwks(signer{"small", small})), -1},
+		{"1024 bits beside", string(jwks(signer{"small", small}, testSigners()["RSA"])), 1},
+		{"an exponent out of range beside", `{"keys":[{"kty":"RSA","n":"AQ","e":"____________"},` + string(jwks(testSigners()["RSA"])[9:]), 1},
+		{"a point off the curve beside", `{"keys":[{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"},` + string(jwks(testSigners()["RSA"])[9:]), 1},
 		{"too many", `{"keys":[` + strings.Repeat(`{},`, 100) + `{}]}`, -1},
 		{"too long", string(jwks(all...)) + strings.Repeat(" ", keySetMaxBytes), -1},
 	} {

@@ -43,8 +43,9 @@ type jwk struct {
 	X, Y      string
 }
 
-// ParseKeySet reads a JWKS document. Keys that are not for signatures, or of kinds that
-// are not known, are passed over; that none is left is an error.
+// ParseKeySet reads a JWKS document. Keys that are not for signatures, of kinds that are not
+// known, or not good, are passed over, as RFC 7517 §5 asks: an issuer may have added one for
+// somebody else. That none is left is an error.
 func ParseKeySet(data []byte) (*KeySet, error) {
 	if len(data) > keySetMaxBytes {
 		return nil, fmt.Errorf("a key set of %d bytes", len(data))
@@ -59,6 +60,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 		return nil, fmt.Errorf("a key set of %d keys", len(document.Keys))
 	}
 	out := new(KeySet)
+	var bad error // the first
 	for i, text := range document.Keys {
 		var k jwk
 		if err := json.Unmarshal(text, &k); err != nil {
@@ -68,14 +70,17 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 			continue
 		}
 		key, err := k.public()
-		if err != nil {
-			return nil, fmt.Errorf("key %d of the key set: %w", i, err)
+		if err != nil && bad == nil {
+			bad = fmt.Errorf("key %d of the key set: %w", i, err)
 		}
-		if key != nil {
+		if err == nil && key != nil {
 			out.keys = append(out.keys, publicKey{k.ID, k.Algorithm, k.Kind, k.Curve, key})
 		}
 	}
-	if len(out.keys) == 0 {
+	switch {
+	case len(out.keys) == 0 && bad != nil:
+		return nil, bad
+	case len(out.keys) == 0:
 		return nil, errors.New("the key set holds no key for signatures")
 	}
 	return out, nil
