@@ -180,7 +180,7 @@ func (l *Log) takeSnapshot() {
 		err = snapshot.Write(false)
 	}
 	if err == nil {
-		err = l.dropSnapshotsLocked()
+		err = dropSnapshots(l.producers, *l.segments.Load())
 	}
 	l.mu.Unlock()
 	if err != nil {
@@ -188,12 +188,10 @@ func (l *Log) takeSnapshot() {
 	}
 }
 
-// dropSnapshotsLocked removes the snapshots that are at no segment's base, but the two
-// newest.
-func (l *Log) dropSnapshotsLocked() error {
-	segments := *l.segments.Load()
+// dropSnapshots removes the snapshots that are at no segment's base, but the two newest.
+func dropSnapshots(p *ProducerStateManager, segments segmentList) error {
 	kept := 0
-	offsets := l.producers.Snapshots()
+	offsets := p.Snapshots()
 	for i := len(offsets) - 1; i >= 0; i-- {
 		if at := segments.floor(offsets[i]); at >= 0 && segments[at].baseOffset == offsets[i] {
 			continue
@@ -201,7 +199,7 @@ func (l *Log) dropSnapshotsLocked() error {
 		if kept++; kept <= 2 {
 			continue
 		}
-		if err := l.producers.RemoveSnapshot(offsets[i]); err != nil {
+		if err := p.RemoveSnapshot(offsets[i]); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -434,7 +435,11 @@ func (r *logLoad) loadProducers(end int64) error {
 	}
 	p := NewProducerStateManager(l.partition, r.dir, l.fs(), l.manager.opts.ProducerState, l.manager.opts.Logger)
 	p.SetSnapshots(r.snapshots)
-	if err := l.removeStraySnapshots(p, r.segments); err != nil {
+	drop := dropSnapshots
+	if r.clean {
+		drop = l.removeStraySnapshots
+	}
+	if err := drop(p, r.segments); err != nil {
 		return err
 	}
 	newest, _ := p.LatestSnapshot()
@@ -444,7 +449,7 @@ func (r *logLoad) loadProducers(end int64) error {
 			return err
 		}
 		p.SetEndOffset(end)
-	} else if err := l.reloadProducersLocked(p, end); err != nil {
+	} else if err := l.reloadProducersBelowLocked(p, end, r.snapshotsBelow(end)); err != nil {
 		return err
 	}
 	l.producersSeen.Store(!p.IsEmpty())
@@ -454,6 +459,26 @@ func (r *logLoad) loadProducers(end int64) error {
 	l.producers = p
 	l.updateFirstUnstableLocked()
 	return nil
+}
+
+// snapshotsBelow is where the producer snapshot must lie below that a start begins with.
+// After a kill producers send again what was not answered, up to five batches each, and
+// the newest snapshot, of which they may be part, holds one. So it is passed over if the
+// batches after the one before are few, as they are if either was not taken by a roll.
+func (r *logLoad) snapshotsBelow(end int64) int64 {
+	if r.clean {
+		return math.MaxInt64
+	}
+	within := slices.DeleteFunc(slices.Sorted(slices.Values(r.snapshots)), func(offset int64) bool { return offset > end })
+	atRoll := func(offset int64) bool {
+		i := r.segments.floor(offset)
+		return i >= 0 && r.segments[i].baseOffset == offset
+	}
+	n := len(within)
+	if n == 0 || atRoll(within[n-1]) && (n == 1 || atRoll(within[n-2])) {
+		return math.MaxInt64
+	}
+	return within[n-1]
 }
 
 // parseLogDirName splits the name of a log's directory: topic-partition, or that with a

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -437,7 +438,12 @@ func (l *Log) producersLocked() (*ProducerStateManager, error) {
 // reloadProducersLocked makes p the state of the log up to end: from the newest snapshot
 // and the batches after it.
 func (l *Log) reloadProducersLocked(p *ProducerStateManager, end int64) error {
-	if err := p.TruncateAndReload(l.logStartOffset.Load(), end, l.manager.nowMs()); err != nil {
+	return l.reloadProducersBelowLocked(p, end, math.MaxInt64)
+}
+
+// reloadProducersBelowLocked is reloadProducersLocked from a snapshot below an offset.
+func (l *Log) reloadProducersBelowLocked(p *ProducerStateManager, end, below int64) error {
+	if err := p.truncateAndReloadBelow(l.logStartOffset.Load(), end, below, l.manager.nowMs()); err != nil {
 		return err
 	}
 	if p.EndOffset() < end {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -263,6 +264,12 @@ func (m *ProducerStateManager) RemoveStraySnapshots(segmentBaseOffsets []int64) 
 // that range are deleted and, unless the state ends at logEndOffset already, the newest
 // one left that can be read is loaded; the caller replays the log from EndOffset.
 func (m *ProducerStateManager) TruncateAndReload(logStartOffset, logEndOffset, nowMs int64) error {
+	return m.truncateAndReloadBelow(logStartOffset, logEndOffset, math.MaxInt64, nowMs)
+}
+
+// truncateAndReloadBelow is TruncateAndReload from a snapshot below an offset. Those from
+// there on stay all the same.
+func (m *ProducerStateManager) truncateAndReloadBelow(logStartOffset, logEndOffset, below, nowMs int64) error {
 	err := m.removeSnapshots(func(offset int64) bool { return offset > logEndOffset || offset <= logStartOffset })
 	if err != nil {
 		return err
@@ -272,16 +279,21 @@ func (m *ProducerStateManager) TruncateAndReload(logStartOffset, logEndOffset, n
 		return nil
 	}
 	m.table = nil
-	return m.loadNewestSnapshot(logStartOffset, nowMs)
+	err = m.loadNewestSnapshot(logStartOffset, below, nowMs)
+	if newest, ok := m.LatestSnapshot(); ok {
+		m.lastSnapshotOffset = newest
+	}
+	return err
 }
 
-func (m *ProducerStateManager) loadNewestSnapshot(logStartOffset, nowMs int64) error {
+func (m *ProducerStateManager) loadNewestSnapshot(logStartOffset, below, nowMs int64) error {
 	for {
-		offset, ok := m.LatestSnapshot()
-		if !ok {
+		i, _ := slices.BinarySearch(m.snapshots, below)
+		if i == 0 {
 			m.lastSnapshotOffset, m.endOffset = logStartOffset, logStartOffset
 			return nil
 		}
+		offset := m.snapshots[i-1]
 		entries, err := readProducerSnapshot(m.fs, m.snapshotPath(offset))
 		if err == nil {
 			m.load(entries, nowMs)
