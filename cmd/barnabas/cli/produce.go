@@ -31,6 +31,7 @@ type produceOptions struct {
 	file         string
 	repeatable   bool // no sequence numbers: a retry may write a record twice
 	timestampMs  int64
+	zeroEnds     bool // a zero byte ends a record, not a newline
 }
 
 func produceCommand() *command {
@@ -74,7 +75,8 @@ func produceCommand() *command {
 			case len(args) > 1 && o.file != "":
 				return badUsage("either values or --file")
 			case len(args) > 1:
-				in = strings.NewReader(strings.Join(args[1:], "\n") + "\n")
+				in = strings.NewReader(strings.Join(args[1:], "\x00") + "\x00") // a value may have lines
+				o.zeroEnds = true
 			case o.file != "":
 				file, err := os.Open(o.file)
 				if err != nil {
@@ -186,16 +188,20 @@ func (e *env) produce(in io.Reader, o produceOptions, acknowledged func(*kgo.Rec
 		acknowledged(r)
 	}
 	lines := bufio.NewReaderSize(in, 64<<10)
+	end := byte('\n')
+	if o.zeroEnds {
+		end = 0
+	}
 	var readErr error
 	for n := 1; ctx.Err() == nil; n++ {
-		line, err := lines.ReadBytes('\n')
+		line, err := lines.ReadBytes(end)
 		if len(line) == 0 && err != nil {
 			if !errors.Is(err, io.EOF) {
 				readErr = &failure{what: "cannot read the records", why: err.Error()}
 			}
 			break
 		}
-		r, err := o.record(bytes.TrimSuffix(line, []byte("\n")))
+		r, err := o.record(bytes.TrimSuffix(line, []byte{end}))
 		if err != nil {
 			readErr = &failure{what: fmt.Sprintf("cannot use line %d", n), why: err.Error()}
 			break
