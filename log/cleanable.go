@@ -283,6 +283,7 @@ func (l *Log) replaceLocked(c *cleanedSegment, segments segmentList, first, coun
 	if err := l.renameSegment(s, swapSuffix, ""); err != nil {
 		return err
 	}
+	o.cache.reset() // who was quick read an index of what was there before
 	l.manager.cache.add(o)
 	return l.fs().SyncDir(l.Dir())
 }
