@@ -139,29 +139,29 @@ func (m *dirMoves) copy(ctx context.Context, tp protocol.TopicPartition, future 
 		if err := keepDurable(current, future); err != nil {
 			return err
 		}
-		swapped, err := partition.Replace(func() (*log.Log, bool, error) {
+		swapped, err := partition.Replace(func(taken func(*log.Log)) error {
 			// What was appended meanwhile. Nothing more can be.
 			for range lastChunks {
 				if buf, err = copyStep(current, future, buf[:0]); err != nil {
-					return nil, false, err
+					return err
 				}
 				if len(buf) == 0 {
 					break
 				}
 			}
 			if future.LogEndOffset() < current.LogEndOffset() || ctx.Err() != nil {
-				return nil, false, nil
+				return nil
 			}
 			if err := keepDurable(current, future); err != nil {
-				return nil, false, err
+				return err
 			}
-			l, err := m.b.logs.SwapFuture(tp)
+			l, err := m.b.logs.SwapFuture(tp, taken)
 			if l != nil && err != nil {
 				// The move is made, but what was moved is still there.
 				m.b.logger.Error("cannot delete a log that was moved to another data directory", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 				err = nil
 			}
-			return l, l != nil, err
+			return err
 		})
 		if swapped || err != nil {
 			return err

@@ -79,9 +79,10 @@ func (m *Manager) Futures() iter.Seq[*Log] {
 }
 
 // SwapFuture makes the future log the current one and deletes the old one. The caller
-// has let it catch up and sees to it that nobody appends. If it returns a log with an error
-// the swap is made, but the old log is not out of the way.
-func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
+// has let it catch up and sees to it that nobody appends. taken is told of the new log, if
+// there is one, before the old one is closed: readers must find one of them open. If it
+// returns a log with an error the swap is made, but the old log is not out of the way.
+func (m *Manager) SwapFuture(tp protocol.TopicPartition, taken func(*Log)) (*Log, error) {
 	lock := m.creatingLock(tp)
 	lock.Lock()
 	defer lock.Unlock()
@@ -114,6 +115,7 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition) (*Log, error) {
 	m.logs[tp] = future
 	delete(m.futures, tp)
 	m.mu.Unlock()
+	taken(future)
 	if m.cleaner != nil {
 		if err := m.cleaner.MoveCheckpoint(tp, from.path, to.path); err != nil {
 			m.opts.Logger.Warn("Cleaner checkpoint was not moved, compaction of the log starts over", "partition", tp, "err", err)

@@ -37,7 +37,7 @@ func TestAFutureLogIsSwappedWhileItIsFlushed(t *testing.T) {
 		swap.Do(func() {
 			done := make(chan struct{})
 			go func() {
-				_, err := m.SwapFuture(testPartition)
+				_, err := m.SwapFuture(testPartition, func(*Log) {})
 				swapped <- err
 				close(done)
 			}()

@@ -315,7 +315,7 @@ func TestAReplicaThatMovesBackIsAsOnDiskAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l, err = m.SwapFuture(testPartition); err != nil {
+		if l, err = m.SwapFuture(testPartition, func(*Log) {}); err != nil {
 			t.Fatal(err)
 		}
 		for j, d := range m.dirs {
@@ -359,12 +359,12 @@ func TestAReplicaMovesToAnotherDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		if future.LogEndOffset() == 40 {
-			if _, err := m.SwapFuture(testPartition); err == nil {
+			if _, err := m.SwapFuture(testPartition, func(*Log) {}); err == nil {
 				t.Fatal("a log was swapped that had not caught up")
 			}
 		}
 	}
-	swapped, err := m.SwapFuture(testPartition)
+	swapped, err := m.SwapFuture(testPartition, func(*Log) {})
 	if err != nil || swapped != future || m.Get(testPartition) != future || m.Future(testPartition) != nil {
 		t.Fatalf("swap: %v", err)
 	}

@@ -305,17 +305,16 @@ func (c *commitList) take(ready func(commitWaiter) bool, result error) {
 }
 
 // Replace puts another log in the place of the partition's, for a move between data
-// directories. swap is called while no role can change and nothing is appended; it
-// returns the new log and whether there is one.
-func (p *Partition) Replace(swap func() (*log.Log, bool, error)) (bool, error) {
+// directories. swap is called while no role can change and nothing is appended; it calls
+// taken with the new log, if there is one. Replace reports whether there was.
+func (p *Partition) Replace(swap func(taken func(*log.Log)) error) (replaced bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gate.Lock()
 	defer p.gate.Unlock()
-	l, ok, err := swap()
-	if !ok || err != nil {
-		return false, err
-	}
-	p.log.Store(l)
-	return true, nil
+	err = swap(func(l *log.Log) {
+		p.log.Store(l)
+		replaced = true
+	})
+	return replaced, err
 }
