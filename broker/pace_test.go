@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"io"
 	"testing"
 	"time"
 
@@ -167,8 +166,8 @@ func TestAClientThatTakesNoAnswerIsClosed(t *testing.T) {
 	if _, answers := b.Broker().SlowClosed(); answers != 1 {
 		t.Fatal("it is still there")
 	}
-	if _, err := io.Copy(io.Discard, w.conn); err != nil {
-		t.Logf("as it should: %v", err)
-	}
+	// A reset may be lost on a client that has no room for what was sent before it, which then
+	// learns of it when it sends something.
+	eventually(t, func() bool { _, err := w.conn.Write([]byte{0}); return err != nil })
 	other.call(kmsg.NewPtrApiVersionsRequest())
 }
