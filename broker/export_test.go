@@ -87,6 +87,13 @@ func (b *Broker) Sweep(later time.Duration) {
 	b.sweepConnections(b.coarseNow.Load() + int64(later/time.Second))
 }
 
+// Connections is how many there are.
+func (b *Broker) Connections() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.conns)
+}
+
 // Waiting is how many connections wait for the rest of a request, and how many for their
 // client to take an answer.
 func (b *Broker) Waiting() (requests, answers int) {
