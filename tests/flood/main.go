@@ -5,9 +5,9 @@
 //	go run ./tests/flood -broker apache-3.9.2
 //
 // The strangers are a process of their own, from addresses of their own. They share the
-// machine with the broker, as a real attacker does not: so they run at a lower priority,
-// and open only so many connections a second. How many they did open, and what they cost,
-// is in the table.
+// machine with the broker, as a real attacker does not: so they run only when nobody else
+// wants a processor, and open only so many connections a second. How many they did open,
+// and what they cost, is in the table.
 //
 // It fails, for Barnabas, if the clients keep less than -keep of their throughput, one of
 // their requests fails, the broker's memory grows past -memory, or descriptors are left
@@ -35,7 +35,6 @@ type options struct {
 	broker      string
 	connections int
 	rate        int
-	nice        int
 	clients     int
 	measure     time.Duration
 	rounds      int
@@ -49,7 +48,6 @@ func main() {
 	flag.StringVar(&o.broker, "broker", "barnabas", "barnabas, apache-3.9.2 or apache-4.3.1")
 	flag.IntVar(&o.connections, "connections", 5000, "how many strangers there are at a time")
 	flag.IntVar(&o.rate, "rate", 500, "how many connections they open a second; those that the broker has closed they open again")
-	flag.IntVar(&o.nice, "nice", 10, "by how much their process is nicer than others")
 	flag.IntVar(&o.clients, "clients", 8, "how many clients have logged in, half of them over TLS")
 	flag.DurationVar(&o.measure, "measure", 5*time.Second, "how long each figure is measured")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often; the round in which the clients kept the middle part of their throughput is shown")
@@ -142,7 +140,7 @@ func run(o options, dir string) error {
 	defer load.stop()
 	time.Sleep(3 * time.Second) // to warm up
 	fmt.Printf("%s; %d clients that have logged in, half of them over TLS, each produce one record of 1 KiB after the other.\n", o.broker, o.clients)
-	fmt.Printf("%d strangers from ten addresses, half of them at the TLS listener, open at most %d connections a second, at nice %d.\n\n", o.connections, o.rate, o.nice)
+	fmt.Printf("%d strangers from ten addresses, half of them at the TLS listener, open at most %d connections a second, when nobody else wants a processor.\n\n", o.connections, o.rate)
 	line := "%-14s %8s %8s %8s %6s %8s %8s %9s %9s %8s %8s %9s %8s %8s %8s\n"
 	fmt.Printf(line, "strangers", "req/s", "req/s", "req/s", "kept", "µs/req", "µs/req", "p99", "p99", "RSS MB", "RSS MB", "strangers", "opened", "broker", "their")
 	fmt.Printf(line, "", "before", "during", "after", "", "before", "during", "before", "during", "before", "highest", "held open", "a second", "CPU", "CPU")

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // strangers is the process that they are.
@@ -28,7 +30,7 @@ func startStrangers(what string, t *target, o options) (*strangers, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, "-attack", what+","+t.plaintext+","+t.encrypted,
-		"-connections", strconv.Itoa(o.connections), "-rate", strconv.Itoa(o.rate), "-nice", strconv.Itoa(o.nice))
+		"-connections", strconv.Itoa(o.connections), "-rate", strconv.Itoa(o.rate))
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	said, err := cmd.StdoutPipe()
@@ -67,14 +69,16 @@ func beStrangers(args []string, o options) error {
 	if len(args) != 3 {
 		return fmt.Errorf("%d words where three were to be", len(args))
 	}
-	// Of all its threads, those to come with it: Linux has priorities for each.
+	// All its threads, those to come too: Linux has a policy for each.
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err
 	}
 	for _, thread := range threads {
 		if id, err := strconv.Atoi(thread.Name()); err == nil {
-			syscall.Setpriority(syscall.PRIO_PROCESS, id, o.nice)
+			if err := unix.SchedSetAttr(id, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0); err != nil {
+				return err
+			}
 		}
 	}
 	leave := time.After(10 * time.Minute)
