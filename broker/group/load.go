@@ -29,9 +29,9 @@ func (l *loader) load(batch []byte) error {
 	if h.IsTransactional() {
 		producerID = h.ProducerID
 	}
-	l.core.position++
 	err = protocol.WalkRecords(batch, &h, &l.buf, func(r *protocol.Record) error {
 		l.records++
+		l.core.position++ // of each: an offset and its tombstone may share a batch
 		var err error
 		if h.IsControl() {
 			err = l.marker(&h, r)

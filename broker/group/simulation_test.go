@@ -44,21 +44,13 @@ type simulation struct {
 	now  instant
 
 	queue   []*write // not yet in the log
-	log     []logged
+	log     [][]byte // batches
 	wakes   []wake
 	asked   int // requests that must be answered
 	replied int
 	step    int
 
 	members map[string]map[string]int32 // member ids given out, by group, with a generation
-}
-
-// logged is a record in the log, or a marker.
-type logged struct {
-	key, value []byte
-	producerID int64 // -1: none
-	marker     bool
-	committed  bool
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
@@ -241,14 +233,13 @@ func (s *simulation) commit(g string) {
 	s.feed(e)
 }
 
-// write takes the oldest write through the log, which may refuse it.
+// write takes the oldest writes through the log, which may refuse them. Those that come
+// together share a batch, as a shard gathers them.
 func (s *simulation) write() {
 	if len(s.queue) == 0 {
 		return
 	}
-	w := s.queue[0]
-	s.queue = s.queue[1:]
-	w.submitted = true
+	writes := s.take(1 + s.rng.IntN(4))
 	code := protocol.None
 	switch s.rng.IntN(20) {
 	case 0:
@@ -257,19 +248,45 @@ func (s *simulation) write() {
 		code = protocol.ErrNotEnoughReplicasAfterAppend
 	}
 	if standsInLog(code) {
-		producerID := int64(-1)
-		if w.transactional {
-			producerID = w.producerID
-		}
+		s.append(writes)
+	}
+	for _, w := range writes {
+		s.feed(writtenEvent{write: w, code: code})
+	}
+}
+
+// take takes up to n writes from the queue that can stand in one batch.
+func (s *simulation) take(n int) []*write {
+	taken := 0
+	for taken < min(n, len(s.queue)) && (taken == 0 || !s.queue[0].transactional && !s.queue[taken].transactional) {
+		s.queue[taken].submitted = true
+		taken++
+	}
+	writes := s.queue[:taken:taken]
+	s.queue = s.queue[taken:]
+	return writes
+}
+
+func (s *simulation) append(writes []*write) {
+	opts := protocol.BatchOptions{}
+	if w := writes[0]; w.transactional {
+		opts.Transactional, opts.Producer = true, &protocol.Producer{ID: w.producerID, Epoch: w.producerEpoch}
+	}
+	var records []protocol.Record
+	for _, w := range writes {
 		for _, r := range w.records {
-			s.log = append(s.log, logged{key: r.key, value: r.value, producerID: producerID})
+			records = append(records, protocol.Record{Timestamp: w.timestampMs, Key: r.key, Value: r.value})
 		}
 	}
-	s.feed(writtenEvent{write: w, code: code})
+	batch, err := protocol.AppendBatch(nil, opts, records...)
+	if err != nil {
+		s.fatalf("batch: %v", err)
+	}
+	s.log = append(s.log, batch)
 }
 
 func (s *simulation) marker(producerID int64, committed bool) {
-	s.log = append(s.log, logged{producerID: producerID, marker: true, committed: committed})
+	s.log = append(s.log, protocol.AppendEndTxnBatch(nil, producerID, 0, s.now.wallMs, protocol.EndTxnMarker{Commit: committed}))
 	s.feed(transactionEvent{producerID: producerID, committed: committed})
 }
 
@@ -318,15 +335,13 @@ func (s *simulation) restart() {
 func (s *simulation) load() *core {
 	l := loader{core: s.newCore(new(Stats))}
 	l.core.now = s.now
-	for _, r := range s.log {
-		if r.marker {
-			l.core.endTransaction(transactionEvent{producerID: r.producerID, committed: r.committed})
-			continue
-		}
-		l.core.position++
-		if err := l.record(r.key, r.value, r.producerID); err != nil {
+	for _, batch := range s.log {
+		if err := l.load(batch); err != nil {
 			s.fatalf("load: %v", err)
 		}
+	}
+	if l.skipped > 0 {
+		s.fatalf("load: %v", l.failure)
 	}
 	return l.core
 }
@@ -463,17 +478,9 @@ func (s *simulation) checkDurable() {
 func (s *simulation) drain() {
 	for range 100 {
 		for len(s.queue) > 0 {
-			w := s.queue[0]
-			s.queue = s.queue[1:]
-			w.submitted = true
-			for _, r := range w.records {
-				producerID := int64(-1)
-				if w.transactional {
-					producerID = w.producerID
-				}
-				s.log = append(s.log, logged{key: r.key, value: r.value, producerID: producerID})
-			}
-			s.feed(writtenEvent{write: w})
+			w := s.take(1)
+			s.append(w)
+			s.feed(writtenEvent{write: w[0]})
 			s.check()
 		}
 		s.pass(newMemberJoinTimeoutMs)
