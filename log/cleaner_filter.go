@@ -192,7 +192,7 @@ func (f *batchFilter) rebuild(dst []byte, h *protocol.RecordBatch, batch []byte,
 	}
 	f.builder.Reset(dst, opts)
 	err := f.eachKept(h, batch, func(r *protocol.Record) error {
-		return f.builder.AppendAt(r.Offset, r.Timestamp, r.Key, r.Value, r.Headers)
+		return f.builder.AppendWalked(r.Offset, r)
 	})
 	if err != nil {
 		return dst, err

@@ -199,7 +199,7 @@ func dumpSegments(segments []*memorySegment) (string, error) {
 				return nil
 			}
 			return protocol.WalkRecords(batch, h, nil, func(r *protocol.Record) error {
-				fmt.Fprintf(&out, "  %d ts %d key %q value %q null %v headers %q\n", r.Offset, r.Timestamp, r.Key, r.Value, r.Value == nil, r.Headers)
+				fmt.Fprintf(&out, "  %d ts %d key %q value %q null %v headers %q\n", r.Offset, r.Timestamp, r.Key, r.Value, r.Value == nil, r.AppendHeaders(nil))
 				return nil
 			})
 		})

@@ -99,7 +99,7 @@ func AppendEndTxnBatch(dst []byte, producerID int64, producerEpoch int16, timest
 
 	start := len(dst)
 	dst = append(dst, make([]byte, BatchOverhead)...)
-	dst = appendRecord(dst, 0, 0, key[:], value[:], nil)
+	dst = appendRecord(dst, 0, 0, key[:], value[:], nil, nil)
 	h := RecordBatch{
 		Length:        int32(len(dst) - start - BatchLogOverhead),
 		LeaderEpoch:   -1,

@@ -36,7 +36,7 @@ func ConvertToMagic2(set []byte, opts BatchOptions) ([]byte, ConversionInfo, err
 			return nil, ConversionInfo{}, err
 		}
 		err = WalkRecords(set, &h, buf, func(r *Record) error {
-			return w.Append(r.Timestamp, r.Key, r.Value, r.Headers...)
+			return w.AppendWalked(w.lastOffset+1, r)
 		})
 		if err != nil {
 			return nil, ConversionInfo{}, err

@@ -71,6 +71,17 @@ func (w *BatchBuilder) Append(timestamp int64, key, value []byte, headers ...Hea
 
 // AppendAt adds a record at an offset of the caller's, greater than the one before.
 func (w *BatchBuilder) AppendAt(offset, timestamp int64, key, value []byte, headers []Header) error {
+	return w.append(offset, timestamp, key, value, headers, nil)
+}
+
+// AppendWalked adds a record that a walk gave, with its headers, at an offset greater than
+// the one before.
+func (w *BatchBuilder) AppendWalked(offset int64, r *Record) error {
+	return w.append(offset, r.Timestamp, r.Key, r.Value, nil, r.rawHeaders)
+}
+
+// append adds a record with headers, or with rawHeaders as a walk found them.
+func (w *BatchBuilder) append(offset, timestamp int64, key, value []byte, headers []Header, rawHeaders []byte) error {
 	delta := offset - w.opts.BaseOffset
 	if offset <= w.lastOffset || delta < 0 || delta > math.MaxInt32 || w.count == math.MaxInt32 {
 		return fmt.Errorf("%w: %d after %d, base offset %d", ErrBuildOffset, offset, w.lastOffset, w.opts.BaseOffset)
@@ -85,9 +96,9 @@ func (w *BatchBuilder) AppendAt(offset, timestamp int64, key, value []byte, head
 		}
 	}
 	if w.opts.Codec == CodecNone {
-		w.dst = appendRecord(w.dst, int32(delta), timestamp-w.baseTimestamp, key, value, headers)
+		w.dst = appendRecord(w.dst, int32(delta), timestamp-w.baseTimestamp, key, value, headers, rawHeaders)
 	} else {
-		w.scratch = appendRecord(w.scratch, int32(delta), timestamp-w.baseTimestamp, key, value, headers)
+		w.scratch = appendRecord(w.scratch, int32(delta), timestamp-w.baseTimestamp, key, value, headers, rawHeaders)
 	}
 	w.count++
 	w.lastOffset = offset
@@ -95,12 +106,17 @@ func (w *BatchBuilder) AppendAt(offset, timestamp int64, key, value []byte, head
 	return nil
 }
 
-// appendRecord appends a record in the form that parseRecord draws.
-func appendRecord(b []byte, offsetDelta int32, timestampDelta int64, key, value []byte, headers []Header) []byte {
-	size := 1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + varbytesSize(key) + varbytesSize(value) +
-		varintSize(int32(len(headers)))
-	for i := range headers {
-		size += varintSize(int32(len(headers[i].Key))) + len(headers[i].Key) + varbytesSize(headers[i].Value)
+// appendRecord appends a record in the form that parseRecord draws, with rawHeaders if
+// there are any.
+func appendRecord(b []byte, offsetDelta int32, timestampDelta int64, key, value []byte, headers []Header, rawHeaders []byte) []byte {
+	size := 1 + varlongSize(timestampDelta) + varintSize(offsetDelta) + varbytesSize(key) + varbytesSize(value)
+	if rawHeaders != nil {
+		size += len(rawHeaders)
+	} else {
+		size += varintSize(int32(len(headers)))
+		for i := range headers {
+			size += varintSize(int32(len(headers[i].Key))) + len(headers[i].Key) + varbytesSize(headers[i].Value)
+		}
 	}
 	b = slices.Grow(b, maxVarintBytes+size)
 	b = appendVarint(b, int32(size))
@@ -109,6 +125,9 @@ func appendRecord(b []byte, offsetDelta int32, timestampDelta int64, key, value 
 	b = appendVarint(b, offsetDelta)
 	b = appendVarbytes(b, key)
 	b = appendVarbytes(b, value)
+	if rawHeaders != nil {
+		return append(b, rawHeaders...)
+	}
 	b = appendVarint(b, int32(len(headers)))
 	for i := range headers {
 		b = appendVarint(b, int32(len(headers[i].Key))) // never null

@@ -25,11 +25,33 @@ type Record struct {
 	Timestamp  int64 // the batch's max timestamp if its type is LogAppendTime; -1 for magic 0
 	Key        []byte
 	Value      []byte   // nil is null, a tombstone
-	Headers    []Header // magic 2 only
+	Headers    []Header // for AppendBatch and from ReadRecords; a walk leaves them to AppendHeaders
 	Sequence   int32    // -1 without a producer id
 	Magic      int8     // of the record, which inside a hostile wrapper may not be the wrapper's
 	Attributes int8     // no bit of it means anything in magic 2
 	SizeBytes  int32    // as it stands in the batch, decompressed, with its own length field
+
+	// rawHeaders is the count and headers as they stand in the batch, checked; nil for
+	// none. A header may take two bytes there and takes 48 as a Header, so a small
+	// compressed batch would become gigabytes if every walk made them.
+	rawHeaders []byte
+}
+
+// AppendHeaders appends the headers of a Record that a walk gave to dst. They point where
+// its other slices do.
+func (r *Record) AppendHeaders(dst []Header) []Header {
+	if r.rawHeaders == nil {
+		return dst
+	}
+	count, n := varint(r.rawHeaders)
+	b := r.rawHeaders[n:]
+	for range count {
+		var header Header
+		header.Key, b, _ = varbytes(b)
+		header.Value, b, _ = varbytes(b)
+		dst = append(dst, header)
+	}
+	return dst
 }
 
 // DefaultMaxDecompressedBytes is how many bytes the records of one batch may have when
@@ -47,25 +69,21 @@ var (
 )
 
 // RecordsBuffer is the memory that walking records needs: the one Record that callbacks
-// see, its headers, and a window onto decompressed bytes. The zero value is ready; one
+// see, and a window onto decompressed bytes. The zero value is ready; one
 // goroutine at a time may use it. Reuse it, and walking allocates nothing.
 type RecordsBuffer struct {
 	// MaxDecompressedBytes bounds the decompressed size of one batch; 0 means
 	// DefaultMaxDecompressedBytes.
 	MaxDecompressedBytes int
 
-	record  Record
-	headers []Header
-	window  []byte
-	spare   [1]byte
-	reader  recordReader
+	record Record
+	window []byte
+	spare  [1]byte
+	reader recordReader
 }
 
-// What a RecordsBuffer keeps at most when it goes back to the pool.
-const (
-	maxKeptWindow  = 1 << 20
-	maxKeptHeaders = 1 << 10
-)
+// maxKeptWindow is what a RecordsBuffer keeps at most when it goes back to the pool.
+const maxKeptWindow = 1 << 20
 
 var recordsBuffers = sync.Pool{New: func() any { return new(RecordsBuffer) }}
 
@@ -73,9 +91,6 @@ var recordsBuffers = sync.Pool{New: func() any { return new(RecordsBuffer) }}
 func (buf *RecordsBuffer) trim() {
 	if cap(buf.window) > maxKeptWindow {
 		buf.window = nil
-	}
-	if cap(buf.headers) > maxKeptHeaders {
-		buf.headers = nil
 	}
 }
 
@@ -123,9 +138,11 @@ func ReadRecords(b []byte) ([]Record, error) {
 	var records []Record
 	err = WalkRecords(b, &h, nil, func(r *Record) error {
 		one := *r
-		one.Key, one.Value, one.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), nil
-		for _, header := range r.Headers {
-			one.Headers = append(one.Headers, Header{bytes.Clone(header.Key), bytes.Clone(header.Value)})
+		one.Key, one.Value, one.rawHeaders = bytes.Clone(r.Key), bytes.Clone(r.Value), nil
+		one.Headers = r.AppendHeaders(nil)
+		for i := range one.Headers {
+			header := &one.Headers[i]
+			header.Key, header.Value = bytes.Clone(header.Key), bytes.Clone(header.Value)
 		}
 		records = append(records, one)
 		return nil
@@ -409,19 +426,20 @@ func (buf *RecordsBuffer) parseRecord(b []byte) (int, error) {
 		b = b[valueSize>>1:]
 	}
 
-	if rec.Headers != nil {
-		rec.Headers = nil
+	if rec.rawHeaders != nil {
+		rec.rawHeaders = nil
 	}
 	if len(b) == 1 && b[0] == 0 {
 		return whole, nil
 	}
-	b, err := buf.parseHeaders(b)
+	rest, err := checkHeaders(b)
 	if err != nil {
 		return 0, err
 	}
-	if len(b) != 0 {
+	if len(rest) != 0 {
 		return 0, errRecordLong
 	}
+	rec.rawHeaders = b
 	return whole, nil
 }
 
@@ -442,7 +460,8 @@ func (buf *RecordsBuffer) place(timestampDelta int64, offsetDelta int32, size in
 	}
 }
 
-func (buf *RecordsBuffer) parseHeaders(b []byte) ([]byte, error) {
+// checkHeaders steps over the headers at the start of b.
+func checkHeaders(b []byte) ([]byte, error) {
 	count, n := varint(b)
 	if n <= 0 {
 		return nil, errRecordShort
@@ -452,21 +471,16 @@ func (buf *RecordsBuffer) parseHeaders(b []byte) ([]byte, error) {
 	if count < 0 || int(count) > len(b)/2 {
 		return nil, errRecordHeaders
 	}
-	buf.headers = buf.headers[:0]
 	for range count {
-		var header Header
+		var key []byte
 		var ok bool
-		if header.Key, b, ok = varbytes(b); !ok || header.Key == nil {
+		if key, b, ok = varbytes(b); !ok || key == nil {
 			return nil, errRecordHeaders
 		}
-		if header.Value, b, ok = varbytes(b); !ok {
+		if _, b, ok = varbytes(b); !ok {
 			return nil, errRecordHeaders
-		}
-		if !buf.reader.skim {
-			buf.headers = append(buf.headers, header)
 		}
 	}
-	buf.record.Headers = buf.headers
 	return b, nil
 }
 
@@ -517,7 +531,7 @@ func (buf *RecordsBuffer) skimLarge(n, size int) error {
 		return err
 	}
 	buf.place(zigzag64(timestampDelta), offsetDelta, size)
-	rec.Key, rec.Value, rec.Headers = nil, nil, nil
+	rec.Key, rec.Value, rec.rawHeaders = nil, nil, nil
 	for i := range 2 {
 		length, err := field()
 		if err != nil {

@@ -275,6 +275,59 @@ func TestWalkingAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A header may take two bytes in a batch, and a batch of nothing else compresses to little.
+func TestEmptyHeadersTakeNoMoreMemoryThanTheirBytes(t *testing.T) {
+	const count = 2 << 20
+	record := []byte{0, 0, 2, 1, 1} // offset delta 1: offsets do not go up from 0
+	record = append(appendVarint(record, count), make([]byte, 2*count)...)
+	record = append(appendVarint(nil, int32(len(record))), record...)
+	header := testBatch(t, CodecNone, 1, 1)[:BatchOverhead]
+	header[batchAttrPos+1] = byte(CodecGzip)
+	b := resealed(compressTo(t, header, CodecGzip, string(record)))
+	h, err := ParseRecordBatch(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func() error{
+		"walk": func() error { return WalkRecords(b, &h, new(RecordsBuffer), func(*Record) error { return nil }) },
+		"rewrite": func() error {
+			var v Validator
+			r, err := v.Validate(b, clientSettings())
+			if err == nil && !r.Rewritten {
+				t.Error("the batch was taken as it is")
+			}
+			return err
+		},
+		"recompress": func() error {
+			var v Validator
+			s := clientSettings()
+			s.TargetCodec = CodecZstd
+			r, err := v.Validate(b, s)
+			if err == nil {
+				var records []Record
+				h := r.Header
+				err = WalkRecords(r.Batches, &h, new(RecordsBuffer), func(r *Record) error {
+					records = append(records, *r)
+					return nil
+				})
+				if len(records) != 1 || len(records[0].rawHeaders) != len(appendVarint(nil, count))+2*count {
+					t.Errorf("%d records came back, or not all headers", len(records))
+				}
+			}
+			return err
+		},
+		"down-convert": func() error { _, err := DownConvert(nil, b, 1, 0); return err },
+		"convert":      func() error { _, _, err := ConvertToMagic2(b, BatchOptions{Codec: CodecLZ4}); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer fuzzcost.Bound(t, len(record), 12)()
+			if err := do(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestWalkEndsWithTheCallersError(t *testing.T) {
 	b := testBatch(t, CodecZstd, 10, 10)
 	h, _ := ParseRecordBatch(b)
@@ -336,7 +389,7 @@ func FuzzWalkRecords(f *testing.F) {
 		var buildErr error
 		errRead := walkAll(b, &h, &buf, false, func(r *Record) {
 			read = append(read, line(r))
-			if err := w.Append(r.Timestamp, r.Key, r.Value, r.Headers...); err != nil {
+			if err := w.AppendWalked(w.lastOffset+1, r); err != nil {
 				buildErr = err
 			}
 		})

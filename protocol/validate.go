@@ -426,7 +426,7 @@ func (v *Validator) walk(b []byte, h *RecordBatch, s *ValidateSettings, build bo
 		}
 		v.count++
 		if build {
-			if err := v.builder.Append(r.Timestamp, r.Key, r.Value, r.Headers...); err != nil {
+			if err := v.builder.AppendWalked(v.builder.lastOffset+1, r); err != nil {
 				return recordsError(err, s)
 			}
 		}
