@@ -124,6 +124,9 @@ func (c *core) expireSync(g *group) {
 	}
 	for i := 0; i < len(g.members); {
 		if m := g.members[i]; m.pendingSync {
+			// A static one may have come back, with the record of that still being written.
+			c.answerJoin(g, m, joinFailed("", protocol.ErrUnknownMemberID))
+			c.answerSync(m, syncResult{code: protocol.ErrUnknownMemberID})
 			g.remove(m.id)
 			continue
 		}
