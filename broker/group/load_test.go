@@ -1,6 +1,8 @@
 package group
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -35,5 +37,33 @@ func TestLoadOfAnOffsetAndItsTombstoneInOneBatch(t *testing.T) {
 				t.Errorf("%+v, exists: %v", o, exists)
 			}
 		})
+	}
+}
+
+// Groups that have grown too large begin a rebalance as they are loaded. Who reads the
+// counters meanwhile must not meet the loader.
+func TestStatsWhileLoading(t *testing.T) {
+	const groups = 200
+	storage := newMemoryStorage(1)
+	for i := range groups {
+		rec := groupRecord{generation: 1, protocolType: "consumer", protocol: "range", hasProtocol: true}
+		for m := range 2 {
+			rec.members = append(rec.members, memberRecord{memberID: fmt.Sprint("m", m), sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 60_000})
+		}
+		batch, err := protocol.AppendBatch(nil, protocol.BatchOptions{},
+			protocol.Record{Key: appendGroupKey(nil, fmt.Sprint("g", i)), Value: appendGroupValue(nil, &rec)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		storage.appendLocked(0, batch)
+	}
+	c := New(Options{Storage: storage, Config: Config{MaxSize: 1}})
+	defer c.Close()
+	c.BecomeLeader(0, 0)
+	for c.Stats().PartitionsLoading > 0 {
+		runtime.Gosched()
+	}
+	if s := c.Stats(); s.RebalancesBegun != groups || s.GroupsPreparing != groups {
+		t.Errorf("%+v", s)
 	}
 }

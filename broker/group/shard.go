@@ -114,7 +114,8 @@ func (s *shard) load() {
 		s.loadFailed(err)
 		return
 	}
-	l.core.stats = &s.stats
+	var finished Stats // not the shard's: those are read under the lock
+	l.core.stats = &finished
 	acts := l.finish(now)
 
 	s.mu.Lock()
@@ -122,6 +123,8 @@ func (s *shard) load() {
 		s.mu.Unlock()
 		return
 	}
+	s.stats.add(&finished)
+	l.core.stats = &s.stats
 	s.status, s.core, s.cancelLoad = shardActive, l.core, nil
 	s.queue = append(s.queue, acts.writes...)
 	s.stats.Loads++
