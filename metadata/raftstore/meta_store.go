@@ -74,7 +74,8 @@ func (s *metaStore) Load(dir string) (types.PersistentState, error) {
 		}
 	}
 	if s.generation > 0 {
-		return s.content.State, nil
+		err := s.mendTailLocked(dir)
+		return s.content.State, err
 	}
 	if !fresh {
 		// Nothing can be read. That is a crash at the very first write, unless there is a log.
@@ -83,6 +84,19 @@ func (s *metaStore) Load(dir string) (types.PersistentState, error) {
 		}
 	}
 	return s.content.State, syncDir(dir)
+}
+
+// mendTailLocked makes the state one that raft-wal can go on with, see mendTail.
+func (s *metaStore) mendTailLocked(dir string) error {
+	noted := uint64(0)
+	if b := s.content.Stable[string(lastIndexKey)]; len(b) == 8 {
+		noted = binary.BigEndian.Uint64(b)
+	}
+	state, changed, err := mendTail(dir, s.content.State, noted)
+	if err != nil || !changed {
+		return err
+	}
+	return s.writeLocked(metaContent{State: state, Stable: s.content.Stable})
 }
 
 func readMeta(f io.ReaderAt) (content metaContent, generation uint64, err error) {
