@@ -123,6 +123,11 @@ func (s *Store) openRaft() (err error) {
 	if err != nil {
 		return err
 	}
+	if existing && s.isAlone() && !s.opts.Join {
+		if existing, err = s.isBootstrapped(snapshots); err != nil {
+			return err
+		}
+	}
 	if !existing && !s.opts.Join {
 		voters := s.opts.Voters
 		if voters == nil {
@@ -148,6 +153,26 @@ func (s *Store) openRaft() (err error) {
 		return s.raft.ReloadConfig(reload)
 	}
 	return nil
+}
+
+// isBootstrapped says whether there is more than what raft.BootstrapCluster writes first, the
+// first term. Where a crash left it with that alone it is taken back, for nothing had begun.
+func (s *Store) isBootstrapped(snapshots raft.SnapshotStore) (bool, error) {
+	currentTerm := []byte("CurrentTerm") // Raft's key
+	last, err := s.log.LastIndex()
+	if err != nil || last > 0 {
+		return true, err
+	}
+	if list, err := snapshots.List(); err != nil || len(list) > 0 {
+		return true, err
+	}
+	if noted, err := s.log.Get(lastIndexKey); err != nil || noted != nil {
+		return true, err
+	}
+	if term, err := s.log.GetUint64(currentTerm); err != nil || term != 1 {
+		return true, err
+	}
+	return false, s.log.SetUint64(currentTerm, 0)
 }
 
 // lastIndexKey is where the stable store has an index that the log had reached: at the last
@@ -222,6 +247,9 @@ func (s *Store) checkMembership(id raft.ServerID) error {
 	}
 	servers := future.Configuration().Servers
 	if len(servers) == 0 {
+		if s.isAlone() && !s.opts.Join {
+			return errors.New("it has neither a log nor a snapshot that says which node it belongs to")
+		}
 		return nil // waiting to be taken in
 	}
 	for _, server := range servers {

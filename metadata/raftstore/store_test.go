@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	wal "github.com/hashicorp/raft-wal"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -269,6 +272,37 @@ func BenchmarkCreateTopics(b *testing.B) {
 			}
 		}
 	})
+}
+
+// raft.BootstrapCluster writes the term before the first entry: a kill in between left a store
+// whose start waited for ever.
+func TestAKillWhileTheStoreIsMade(t *testing.T) {
+	for term, works := range map[uint64]bool{1: true, 7: false} {
+		dir := t.TempDir()
+		meta := &metaStore{}
+		log, err := wal.Open(dir, wal.WithMetaStore(meta))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(log.SetUint64([]byte("CurrentTerm"), term), log.Close(), meta.Close()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		s, err := Open(ctx, testOptions(t, dir))
+		if err == nil {
+			register(t, s)
+			create(t, s, "t", 1)
+			s.Close()
+			s = open(t, testOptions(t, dir))
+			if s.Image().Topic("t") == nil {
+				t.Error("a topic is forgotten")
+			}
+		}
+		if (err == nil) != works || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("term %d: %v", term, err)
+		}
+	}
 }
 
 // Found by tests/torture: raft-wal takes a segment that is missing, or whose beginning is
