@@ -215,6 +215,7 @@ func (v *Validator) Validate(records []byte, s ValidateSettings) (ValidateResult
 func (v *Validator) finish() {
 	v.buf.trim()
 	v.errs = nil
+	v.builder.dst = nil // of a batch that failed
 	if cap(v.builder.scratch) > maxKeptWindow {
 		v.builder.scratch = nil
 	}
@@ -570,11 +571,11 @@ func (v *Validator) options(s *ValidateSettings) BatchOptions {
 func (v *Validator) rebuilt(s *ValidateSettings) (ValidateResult, error) {
 	b, err := v.builder.Finish()
 	v.out = b[:0]
-	if err != nil {
-		return ValidateResult{}, recordsError(err, s)
-	}
 	if cap(b) > maxKeptWindow {
 		v.out = nil // b lives on in the result
+	}
+	if err != nil {
+		return ValidateResult{}, recordsError(err, s)
 	}
 	if err := checkSize(len(b), s); err != nil {
 		return ValidateResult{}, err

@@ -285,6 +285,44 @@ func TestRewritingReusesItsMemory(t *testing.T) {
 	}
 }
 
+func TestARefusedRewriteKeepsNoMemory(t *testing.T) {
+	value := make([]byte, maxKeptWindow)
+	good, err := AppendBatch(nil, BatchOptions{Codec: CodecGzip}, Record{Timestamp: captureTime, Value: value},
+		Record{Timestamp: captureTime, Value: value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := ParseRecordBatch(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.RecordCount++ // the third is missed when two are built
+	h.LastOffsetDelta++
+	h.putHeader(good)
+	var set []byte
+	for range 2 {
+		set = AppendMessage(set, 1, 0, captureTime, []byte("k"), value)
+	}
+	set = AppendMessage(set, 0, 0, captureTime, nil, nil) // of another magic
+	s := clientSettings()
+	s.TargetCodec, s.MaxMessageBytes = CodecNone, 0
+	old := s
+	old.RequestVersion = 2
+	for _, tt := range []struct {
+		name    string
+		records []byte
+		s       ValidateSettings
+	}{{"rewrite", good, s}, {"convert", set, old}} {
+		var v Validator
+		if r, err := v.Validate(tt.records, tt.s); err == nil {
+			t.Errorf("%s: %+v was taken", tt.name, r)
+		}
+		if kept := cap(v.builder.dst) + cap(v.builder.scratch) + cap(v.out) + cap(v.buf.window); kept > 2*maxKeptWindow {
+			t.Errorf("%s: %d bytes are kept", tt.name, kept)
+		}
+	}
+}
+
 func TestConvertToMagic2NumbersAllRecords(t *testing.T) {
 	var set []byte
 	for i := range 3 {
