@@ -152,7 +152,8 @@ func TestApacheDirectoryBecomesAStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts := testOptions(t, t.TempDir())
-	opts.ClusterID, opts.Initial = "MkU3OEVBNTcwNTJENDM2Qg", m.Records
+	opts.ClusterID = "MkU3OEVBNTcwNTJENDM2Qg"
+	opts.Initial = func() ([]metadata.Record, error) { return m.Records, nil }
 	opts.DirectoryID, err = protocol.ParseUUID("xQT49qIqFfMcnp38KWpo7w")
 	if err != nil {
 		t.Fatal(err)

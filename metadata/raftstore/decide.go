@@ -148,7 +148,14 @@ func (s *Store) activate() {
 			id = s.newUUID().String()
 		}
 		records = append(records, &metadata.ClusterIDRecord{ClusterID: id})
-		records = append(records, s.opts.Initial...)
+		if s.opts.Initial != nil {
+			initial, err := s.opts.Initial()
+			if err != nil {
+				s.start(err)
+				return
+			}
+			records = append(records, initial...)
+		}
 	}
 	draft := metadata.NewDraft(image)
 	for _, r := range records {

@@ -30,8 +30,10 @@ type Options struct {
 	DirectoryID protocol.UUID
 	// ClusterID is the id that the cluster must have, and gets if it is new; a random one.
 	ClusterID string
-	// Initial are records that a new cluster begins with, after its id.
-	Initial []metadata.Record
+	// Initial gives the records that a new cluster begins with, after its id; nil means
+	// none. It is asked whenever the store has no cluster yet, which may be again at the next
+	// start, and its error fails Open.
+	Initial func() ([]metadata.Record, error)
 
 	// Controller are the options of the decisions. LocalBroker is set to NodeID.
 	Controller controller.Options

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/barnabas-broker/barnabas/broker"
@@ -92,14 +93,21 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 		}
 		return nil
 	}, Node: s.logs.NodeID()}
-	initial, err := importKRaft(b.MetadataLogDir, opts.Logger)
-	if err != nil {
-		return nil, err
-	}
 	storeDir := filepath.Join(b.MetadataLogDir, raftstore.DirName)
-	if n := s.logs.Count(); n > 0 && initial == nil && !raftstore.Exists(storeDir) {
-		return nil, fmt.Errorf("the data directories hold %d partitions, but there is no metadata store %s: with a new one none of them would be known; "+
-			"put it back, or move the partitions away", n, storeDir)
+	// initial is what a new cluster begins with. That a directory of the store is there says
+	// nothing: an earlier start may have ended before anything was in it.
+	initial := sync.OnceValues(func() ([]metadata.Record, error) {
+		records, err := importKRaft(b.MetadataLogDir, opts.Logger)
+		if n := s.logs.Count(); err == nil && n > 0 && len(records) == 0 {
+			err = fmt.Errorf("the data directories hold %d partitions, but there is no cluster in the metadata store %s: in a new one none of them would be known; "+
+				"put it back, or move the partitions away", n, storeDir)
+		}
+		return records, err
+	})
+	if !raftstore.Exists(storeDir) {
+		if _, err := initial(); err != nil {
+			return nil, err // before there is a new store
+		}
 	}
 	dir := s.logs.Dirs()[0]
 	s.store, err = raftstore.Open(ctx, raftstore.Options{
@@ -150,11 +158,8 @@ func cleanerOptions(b *config.Broker, logger *slog.Logger) *log.CleanerOptions {
 }
 
 // importKRaft returns what the metadata log of an Apache Kafka node says, if this
-// directory was one's and no store of ours has been made in it yet.
+// directory was one's.
 func importKRaft(dir string, logger *slog.Logger) ([]metadata.Record, error) {
-	if _, err := os.Stat(filepath.Join(dir, raftstore.DirName)); err == nil {
-		return nil, nil
-	}
 	apache := filepath.Join(dir, kraftimport.DirName)
 	if _, err := os.Stat(apache); err != nil {
 		return nil, nil

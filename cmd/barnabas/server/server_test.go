@@ -2,12 +2,18 @@ package server_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/broker/config"
 	"github.com/barnabas-broker/barnabas/cmd/barnabas/server"
+	"github.com/barnabas-broker/barnabas/metadata"
+	"github.com/barnabas-broker/barnabas/metadata/kraftimport"
+	"github.com/barnabas-broker/barnabas/metadata/raftstore"
+	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // A data directory that cannot be made takes only itself out of service.
@@ -37,5 +43,83 @@ func TestADataDirectoryThatCannotBeMadeIsOffline(t *testing.T) {
 		t.Error("a broker was started without any directory")
 	} else {
 		t.Log(err)
+	}
+}
+
+// A first start on a directory of Apache Kafka that ended before the import was stored is
+// taken up by the next, however far it had come.
+func TestAnInterruptedImportIsTakenUp(t *testing.T) {
+	const directoryID = "xQT49qIqFfMcnp38KWpo7w"
+	for name, interrupted := range map[string]func(t *testing.T, storeDir string){
+		"directory made": func(t *testing.T, storeDir string) {
+			if err := os.Mkdir(storeDir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"no cluster in the store": func(t *testing.T, storeDir string) {
+			id, err := protocol.ParseUUID(directoryID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			killed := errors.New("killed")
+			s, err := raftstore.Open(context.Background(), raftstore.Options{Dir: storeDir, NodeID: 1, DirectoryID: id,
+				Initial: func() ([]metadata.Record, error) { return nil, killed }})
+			if !errors.Is(err, killed) {
+				s.Close()
+				t.Fatal(err)
+			}
+			if !raftstore.Exists(storeDir) {
+				t.Fatal("there is no store")
+			}
+		},
+	} {
+		for _, imports := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%v", name, imports), func(t *testing.T) {
+				dir := t.TempDir()
+				meta := "version=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\nnode.id=1\ndirectory.id=" + directoryID + "\n"
+				if err := os.WriteFile(filepath.Join(dir, "meta.properties"), []byte(meta), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				apache := os.DirFS("../../../metadata/kraftimport/testdata/3.9.2")
+				m, err := kraftimport.Read(apache)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var partition string
+				for _, r := range m.Records {
+					if topic, ok := r.(*metadata.TopicRecord); ok {
+						partition = filepath.Join(dir, topic.Name+"-0")
+						break
+					}
+				}
+				if err := os.Mkdir(partition, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if imports {
+					if err := os.CopyFS(filepath.Join(dir, kraftimport.DirName), apache); err != nil {
+						t.Fatal(err)
+					}
+				}
+				interrupted(t, filepath.Join(dir, raftstore.DirName))
+				c, err := config.Load(config.Options{Overrides: []string{"listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + dir, "barnabas.admin.listener="}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := server.Open(context.Background(), server.Options{Config: c, PanicsEnd: true})
+				if err == nil {
+					err = s.Close(context.Background())
+				} else if imports {
+					t.Error(err)
+				} else {
+					t.Log(err)
+				}
+				if s == nil == imports {
+					t.Errorf("server %v, %v", s, err)
+				}
+				if _, err := os.Stat(partition); err != nil {
+					t.Errorf("the partition was set aside: %v", err)
+				}
+			})
+		}
 	}
 }
