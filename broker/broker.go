@@ -137,7 +137,7 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.table = apiTable()
 	b.apis = newAPIIndex(b.table)
 	b.live.Store(opts.Config)
-	b.coarseNow.Store(time.Now().Unix())
+	b.coarseNow.Store(1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	network := opts.Config.Broker().Network
 	b.limits.requestMaxBytes = int(network.SocketRequestMaxBytes)

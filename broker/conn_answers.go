@@ -20,7 +20,7 @@ func (c *conn) enqueue(r *request) error {
 			c.room.Wait()
 			continue
 		}
-		c.writing = true
+		c.beginWritingLocked()
 		c.unlocked(func() { c.writeLoop() })
 	}
 	if c.closed {
@@ -169,7 +169,7 @@ func (c *conn) startWriterLocked() {
 	if c.writing || c.out.empty() || c.closed {
 		return
 	}
-	c.writing = true
+	c.beginWritingLocked()
 	c.b.wg.Add(1)
 	go func() {
 		defer c.b.wg.Done()
@@ -192,9 +192,16 @@ func (c *conn) flush() error {
 		c.mu.Unlock()
 		return nil
 	}
-	c.writing = true
+	c.beginWritingLocked()
 	c.mu.Unlock()
 	return c.writeLoop()
+}
+
+// beginWritingLocked sets writing. The time is set with it: the sweep may look before the
+// writer is at it.
+func (c *conn) beginWritingLocked() {
+	c.writing = true
+	c.sent = c.b.coarseNow.Load()
 }
 
 // writeLoop writes until out is empty. The caller has set writing.

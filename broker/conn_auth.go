@@ -217,17 +217,12 @@ func (c *conn) stopAuthTimer() {
 // served; all else it does itself.
 func (c *conn) pass(frame []byte) (bool, error) {
 	served := c.gate.Serves()
-	if served {
-		if c.listener.security.changes() && isHandshake(frame) {
-			if err := c.waitAnswered(); err != nil {
-				return false, err
-			}
+	if served && c.listener.security.changes() && isHandshake(frame) {
+		if err := c.waitAnswered(); err != nil {
+			return false, err
 		}
-	} else {
-		c.b.unproved.takeTurn()
-		defer c.b.unproved.endTurn()
 	}
-	v := c.gate.Frame(frame)
+	v := c.judge(frame, served)
 	switch v.Do {
 	case auth.Serve, auth.ServeAPIVersions:
 		return true, nil
@@ -243,6 +238,16 @@ func (c *conn) pass(frame []byte) (bool, error) {
 	}
 	c.refused(cmp.Or(v.Mechanism, bySASL), "", v.Err)
 	return false, errUnproved
+}
+
+// judge has the gate look at a frame. A client that is not served has a turn for just that:
+// what follows may wait for its socket.
+func (c *conn) judge(frame []byte, served bool) auth.Verdict {
+	if !served {
+		c.b.unproved.takeTurn()
+		defer c.b.unproved.endTurn()
+	}
+	return c.gate.Frame(frame)
 }
 
 func isHandshake(frame []byte) bool {

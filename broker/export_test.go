@@ -87,6 +87,28 @@ func (b *Broker) Sweep(later time.Duration) {
 	b.sweepConnections(b.coarseNow.Load() + int64(later/time.Second))
 }
 
+// FetchSessions is how many there are.
+func (b *Broker) FetchSessions() int {
+	n, _, _ := b.sessions.count()
+	return n
+}
+
+// Hosts says whether a partition is looked up here.
+func (b *Broker) Hosts(topic string, partition int32) bool {
+	return b.replicas.Get(topic, partition) != nil
+}
+
+// WriterOnItsWay sets a connection to where another goroutine is about to write to it.
+func (b *Broker) WriterOnItsWay() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		c.mu.Lock()
+		c.beginWritingLocked()
+		c.mu.Unlock()
+	}
+}
+
 // Connections is how many there are.
 func (b *Broker) Connections() int {
 	b.mu.Lock()

@@ -91,7 +91,11 @@ func (f *fetch) overQuota() bool {
 // to tell stays to be told; a full fetch gets no session.
 func (f *fetch) answerNothingYet() {
 	f.dropRegions()
-	if f.session != nil && !f.full {
+	switch {
+	case f.session == nil:
+	case f.full:
+		f.b.sessions.remove(f.session.id, f.r.session.principal)
+	default:
 		f.resp.SessionID = f.session.id
 	}
 	f.encode()

@@ -48,10 +48,11 @@ func TestAClientOverItsQuotaIsAnsweredAndThenSilenced(t *testing.T) {
 func TestAFetchOverItsQuotaCarriesNothing(t *testing.T) {
 	b := brokertest.Start(t)
 	createTopic(t, b, "t")
+	epoch := int32(-1)
 	fetch := func(w *wire) *kmsg.FetchResponse {
 		req := kmsg.NewPtrFetchRequest()
 		req.SetVersion(11)
-		req.ReplicaID, req.MaxBytes, req.SessionEpoch = -1, 1<<20, -1
+		req.ReplicaID, req.MaxBytes, req.SessionEpoch = -1, 1<<20, epoch
 		topic, part := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
 		topic.Topic, part.PartitionMaxBytes = "t", 1<<20
 		topic.Partitions = append(topic.Partitions, part)
@@ -65,6 +66,13 @@ func TestAFetchOverItsQuotaCarriesNothing(t *testing.T) {
 	resp := fetch(dial(t, b))
 	if len(resp.Topics) != 0 || resp.ThrottleMillis <= 0 || resp.ErrorCode != 0 {
 		t.Errorf("over its quota: %+v", resp)
+	}
+	epoch = 0
+	if resp := fetch(dial(t, b)); resp.ThrottleMillis <= 0 || resp.SessionID != 0 {
+		t.Errorf("over its quota, asking for a session: %+v", resp)
+	}
+	if n := b.Broker().FetchSessions(); n != 0 {
+		t.Errorf("%d sessions are kept that nobody was told of", n)
 	}
 }
 

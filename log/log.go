@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/barnabas-broker/barnabas/protocol"
 )
 
@@ -240,7 +242,11 @@ func (l *Log) fail(op string, err error) error {
 		return err
 	}
 	dir := l.location.Load().dir
+	reading := op == "read" || op == "search by timestamp"
 	op = fmt.Sprintf("%s of %v", op, l.partition)
+	if reading && (errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)) {
+		return &StorageError{Dir: dir.path, Op: op, Err: err} // nothing is wrong with the disk, and nothing has changed on it
+	}
 	if isDiskError(err) {
 		return dir.fail(op, err)
 	}

@@ -54,27 +54,25 @@ func NewManager(opts Options) *Manager {
 // Get returns a partition that is hosted here, or nil.
 func (m *Manager) Get(topic string, partition int32) *Partition {
 	m.mu.RLock()
-	t := m.topics[topic]
-	m.mu.RUnlock()
-	return t.get(partition)
+	defer m.mu.RUnlock()
+	return m.topics[topic].get(partition)
 }
 
 // GetBytes is Get for a topic name in a buffer. It does not allocate.
 func (m *Manager) GetBytes(topic []byte, partition int32) *Partition {
 	m.mu.RLock()
-	t := m.topics[string(topic)]
-	m.mu.RUnlock()
-	return t.get(partition)
+	defer m.mu.RUnlock()
+	return m.topics[string(topic)].get(partition)
 }
 
 // GetByID is Get for a topic id.
 func (m *Manager) GetByID(id protocol.UUID, partition int32) *Partition {
 	m.mu.RLock()
-	t := m.byID[id]
-	m.mu.RUnlock()
-	return t.get(partition)
+	defer m.mu.RUnlock()
+	return m.byID[id].get(partition)
 }
 
+// get is called with the manager's lock, or by Apply, which alone changes topics.
 func (t *hostedTopic) get(partition int32) *Partition {
 	if t == nil || partition < 0 || int(partition) >= len(t.partitions) {
 		return nil
