@@ -193,6 +193,11 @@ func (b *Broker) Strangers() (clients, turns int) { return b.unproved.count(), l
 // Panics is how many have ended a connection, and the memory that requests hold.
 func (b *Broker) Panics() (ended, held int64) { return b.metrics.panics.Load(), b.admitted.held.Load() }
 
+// OffsetsMaxBatchBytes is the largest batch that a partition of the offsets topic takes.
+func (b *Broker) OffsetsMaxBatchBytes(partition int32) int {
+	return offsetsStorage{b}.MaxBatchBytes(partition)
+}
+
 // ServeConn serves requests from nc, which is no socket, until it ends.
 func (b *Broker) ServeConn(nc net.Conn) {
 	c := newConn(b, b.listeners[0], nc, 0)

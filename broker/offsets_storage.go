@@ -23,6 +23,17 @@ func (s offsetsStorage) PartitionCount() int32 {
 	return int32(len(t.Partitions))
 }
 
+// MaxBatchBytes is the smaller of max.message.bytes and segment.bytes; see group.Storage.
+func (s offsetsStorage) MaxBatchBytes(partition int32) int {
+	if p := s.b.replicas.Get(group.OffsetsTopic, partition); p != nil {
+		if l, err := p.Log(); err == nil {
+			cfg := l.Config()
+			return int(min(int64(cfg.MaxMessageSize), cfg.SegmentSize))
+		}
+	}
+	return 0 // Append says why
+}
+
 // Append appends one batch; see group.Storage.
 func (s offsetsStorage) Append(w group.Write, done func(error)) {
 	p := s.b.replicas.Get(group.OffsetsTopic, w.Partition)

@@ -25,7 +25,6 @@ type Config struct {
 	OffsetsRetention              time.Duration  // offsets.retention.minutes; 7 days
 	OffsetsRetentionCheckInterval time.Duration  // offsets.retention.check.interval.ms; 10 min
 	OffsetsTopicCodec             protocol.Codec // offsets.topic.compression.codec; none
-	OffsetsTopicMaxBatchBytes     int            // max.message.bytes of the topic: records are gathered up to it; 1 MiB + 12
 }
 
 // Options of a [Coordinator].
@@ -48,6 +47,10 @@ type Timer interface {
 type Storage interface {
 	// PartitionCount is the number of partitions of the topic, 0 while it does not exist.
 	PartitionCount() int32
+
+	// MaxBatchBytes is the largest batch that the partition takes now; records are
+	// gathered up to it. It is called where Append is.
+	MaxBatchBytes(partition int32) int
 
 	// Append appends one batch to a partition this broker leads and calls done exactly
 	// once: with nil when the high watermark has passed it, or with the reason. It may
@@ -89,7 +92,6 @@ const (
 	defaultCommitTimeout     = 5 * time.Second
 	defaultRetention         = 7 * 24 * time.Hour
 	defaultRetentionCheck    = 10 * time.Minute
-	defaultMaxBatchBytes     = 1<<20 + 12
 )
 
 func (c Config) withDefaults() Config {
@@ -100,7 +102,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.OffsetsCommitTimeout, defaultCommitTimeout)
 	setDefault(&c.OffsetsRetention, defaultRetention)
 	setDefault(&c.OffsetsRetentionCheckInterval, defaultRetentionCheck)
-	setDefault(&c.OffsetsTopicMaxBatchBytes, defaultMaxBatchBytes)
 	return c
 }
 

@@ -209,12 +209,20 @@ func (s *shard) nextAppend() (Write, bool) {
 			s.mu.Unlock()
 			return Write{}, false
 		}
-		n := s.takeCount()
+		s.appending = true // so that nobody else takes from the queue
+		s.mu.Unlock()
+		maxBytes := s.coordinator.storage.MaxBatchBytes(s.partition)
+		s.mu.Lock()
+		if s.status != shardActive { // resigned meanwhile, and the writes answered then
+			s.appending = false
+			s.mu.Unlock()
+			return Write{}, false
+		}
+		n := s.takeCount(maxBytes)
 		s.inFlight = append(s.inFlight[:0], s.queue[:n]...)
 		rest := copy(s.queue, s.queue[n:])
 		clear(s.queue[rest:])
 		s.queue = s.queue[:rest]
-		s.appending = true
 		for _, w := range s.inFlight {
 			w.submitted = true
 		}
@@ -233,13 +241,13 @@ func (s *shard) nextAppend() (Write, bool) {
 }
 
 // takeCount is how many writes from the front of the queue make the next batch: as many
-// as stay below the largest batch the topic takes, but one at least, and transactional
+// as stay below the largest batch the partition takes, but one at least, and transactional
 // ones alone, since a batch has one producer.
-func (s *shard) takeCount() int {
+func (s *shard) takeCount(maxBytes int) int {
 	n, size := 0, protocol.BatchOverhead
 	for _, w := range s.queue {
 		size += w.sizeBytes
-		if n > 0 && (w.transactional || size > s.coordinator.cfg.OffsetsTopicMaxBatchBytes) {
+		if n > 0 && (w.transactional || size > maxBytes) {
 			break
 		}
 		n++

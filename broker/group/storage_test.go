@@ -18,6 +18,7 @@ type memoryStorage struct {
 	hold       bool  // appends are done when release is called
 	held       []func()
 	loadGate   chan struct{} // loads wait for it if set
+	maxBytes   int           // larger batches are refused; 0 is no bound
 }
 
 func newMemoryStorage(count int32) *memoryStorage {
@@ -26,6 +27,13 @@ func newMemoryStorage(count int32) *memoryStorage {
 
 func (m *memoryStorage) PartitionCount() int32 { return m.count }
 
+func (m *memoryStorage) MaxBatchBytes(int32) int {
+	if m.maxBytes == 0 {
+		return 1<<20 + 12
+	}
+	return m.maxBytes
+}
+
 func (m *memoryStorage) Append(w Write, done func(error)) {
 	m.mu.Lock()
 	m.appends++
@@ -33,6 +41,11 @@ func (m *memoryStorage) Append(w Write, done func(error)) {
 		err := m.fail
 		m.mu.Unlock()
 		done(err)
+		return
+	}
+	if m.maxBytes > 0 && len(w.Batch) > m.maxBytes {
+		m.mu.Unlock()
+		done(protocol.ErrMessageTooLarge)
 		return
 	}
 	m.appendLocked(w.Partition, w.Batch)
