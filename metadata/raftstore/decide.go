@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/hashicorp/raft-wal/segment"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
@@ -56,7 +57,14 @@ func (s *Store) run(ctx context.Context, decide func(*controller.Controller, *me
 const (
 	maxBatchCommands = 256
 	maxBatchRecords  = 20_000 // a batch takes no further command past this
+	maxBatchBytes    = 8 << 20
+	maxCommandBytes  = 32 << 20
+	// maxEntryBytes is what raft-wal reads back, less room for what it adds. It writes more,
+	// and the next start would fail.
+	maxEntryBytes = segment.MaxEntrySize - 1<<20
 )
+
+var errTooLarge = &protocol.Error{Code: protocol.ErrPolicyViolation, Message: "The change is larger than the metadata log takes."}
 
 // decide is the deciding goroutine.
 func (s *Store) decide() {
@@ -195,6 +203,7 @@ type batch struct {
 	draft   *metadata.Draft // one command's records on top of head; nil without
 	single  bool            // draft is on top of base
 	records []metadata.Record
+	bytes   int // of records, encoded
 	decided []*request
 }
 
@@ -211,7 +220,7 @@ func (s *Store) decideBatch(first *request) {
 	image := s.Image()
 	b := &batch{base: image, head: image, single: true}
 	s.decideOne(b, first)
-	for more := true; more && len(b.decided) < maxBatchCommands && len(b.records) < maxBatchRecords; {
+	for more := true; more && len(b.decided) < maxBatchCommands && len(b.records) < maxBatchRecords && b.bytes < maxBatchBytes; {
 		select {
 		case r := <-s.requests:
 			s.decideOne(b, r)
@@ -251,6 +260,11 @@ func (s *Store) decideOne(b *batch, r *request) {
 	if err != nil || len(records) == 0 {
 		return
 	}
+	size := s.encodedSize(records)
+	if size > maxCommandBytes {
+		r.err = errTooLarge
+		return
+	}
 	// What is proposed must apply, on every node and for ever: try it.
 	draft := metadata.NewDraft(b.head)
 	for _, record := range records {
@@ -262,6 +276,19 @@ func (s *Store) decideOne(b *batch, r *request) {
 	}
 	b.draft = draft
 	b.records = append(b.records, records...)
+	b.bytes += size
+}
+
+// encodedSize is how many bytes the records take in an entry.
+func (s *Store) encodedSize(records []metadata.Record) (size int) {
+	for _, r := range records {
+		s.scratch = metadata.AppendRecord(s.scratch[:0], r)
+		size += len(s.scratch)
+		if cap(s.scratch) > 1<<20 {
+			s.scratch = nil
+		}
+	}
+	return size
 }
 
 // propose commits records decided on base and waits until they are applied. draft, if not nil, is
@@ -271,6 +298,9 @@ func (s *Store) propose(base *metadata.Image, draft *metadata.Draft, records []m
 	e := entry{controllerEpoch: base.ControllerEpoch(), request: s.request, records: records}
 	// Raft keeps the bytes, so they are not from a buffer that is used again.
 	data := e.append(make([]byte, 0, 64+32*len(records)))
+	if len(data) > maxEntryBytes {
+		return errTooLarge
+	}
 	if draft != nil {
 		s.machine.prepare(prepared{request: s.request, base: base, draft: draft})
 	}

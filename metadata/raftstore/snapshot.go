@@ -76,8 +76,16 @@ func (s *snapshot) write(out io.Writer) error {
 	section := make([]byte, 0, sectionBytes+sectionBytes/2)
 	count := uint64(0)
 	for r := range s.image.Records() {
+		before := len(section)
 		section = metadata.AppendRecord(section, r)
 		count++
+		if before > 0 && len(section) > maxSectionBytes {
+			// A large record has a section to itself.
+			if err := writeSection(out, sectionRecords, section[:before]); err != nil {
+				return err
+			}
+			section = section[:copy(section, section[before:])]
+		}
 		if len(section) >= sectionBytes {
 			if err := writeSection(out, sectionRecords, section); err != nil {
 				return err
@@ -94,6 +102,9 @@ func (s *snapshot) write(out io.Writer) error {
 }
 
 func writeSection(out io.Writer, kind byte, payload []byte) error {
+	if len(payload) > maxSectionBytes {
+		return fmt.Errorf("metadata snapshot: a section of %d bytes could not be read", len(payload))
+	}
 	var head [9]byte
 	head[0] = kind
 	binary.BigEndian.PutUint32(head[1:], uint32(len(payload)))

@@ -42,6 +42,7 @@ type Store struct {
 	controller *controller.Controller
 	request    requestID // of the last proposal
 	leading    bool
+	scratch    []byte
 }
 
 var _ metadata.Store = (*Store)(nil)
