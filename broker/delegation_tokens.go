@@ -173,7 +173,9 @@ func (b *Broker) removeExpiredTokens(ctx context.Context, now time.Time) {
 		b.logger.Info("removing a delegation token that has expired", "token", t.ID, "owner", t.Owner)
 		if err := b.store.RemoveDelegationToken(ctx, t.ID); err != nil {
 			b.logger.Warn("cannot remove a delegation token", "token", t.ID, "err", err)
-			return
+			if ctx.Err() != nil {
+				return
+			}
 		}
 	}
 }
