@@ -90,8 +90,8 @@ func (b *Broker) tlsOptions(c *config.Config, l config.Listener) tlsconf.Options
 		TruststorePassword: secret("ssl.truststore.password"), TruststoreCertificates: secret("ssl.truststore.certificates"),
 		ClientAuth: text("ssl.client.auth"), Protocol: text("ssl.protocol"),
 		EnabledProtocols: words(text("ssl.enabled.protocols")), CipherSuites: words(text("ssl.cipher.suites")),
-		AllowDNChanges:  strings.EqualFold(text("ssl.allow.dn.changes"), "true"),
-		AllowSANChanges: strings.EqualFold(text("ssl.allow.san.changes"), "true"),
+		AllowDNChanges:  c.ListenerSwitch(l.Name, "ssl.allow.dn.changes"),
+		AllowSANChanges: c.ListenerSwitch(l.Name, "ssl.allow.san.changes"),
 	}
 	// As on Apache, a SASL listener asks for certificates only where its own key says so.
 	if l.Protocol.SASL() && !c.IsSet("listener.name."+strings.ToLower(l.Name)+".ssl.client.auth") {
@@ -151,8 +151,8 @@ func (b *Broker) gateOptions(ctx context.Context, l config.Listener) (*auth.Gate
 		return nil, errors.New("sasl.enabled.mechanisms is empty")
 	}
 	g.MaxReauth = func(mechanism string) time.Duration { return reauth[mechanism] }
-	g.Anonymous = b.listenerSwitch(l, "barnabas.sasl.anonymous.enable")
-	if b.listenerSwitch(l, "barnabas.su.enable") {
+	g.Anonymous = b.config().ListenerSwitch(l.Name, "barnabas.sasl.anonymous.enable")
+	if b.config().ListenerSwitch(l.Name, "barnabas.su.enable") {
 		if g.ChangePrincipal, err = principalChanges(c.Broker().Authorization.SuperUsers); err != nil {
 			return nil, err
 		}

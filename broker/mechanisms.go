@@ -300,8 +300,7 @@ func (b *Broker) bearer(c *config.Config, listener, class string, file config.JA
 		return time.Duration(n) * unit
 	}
 	url := text("jwks.endpoint.url")
-	value, _ := c.ListenerValue(listener, "", "barnabas.oauthbearer.unsecured.allowed")
-	allowed := strings.EqualFold(value, "true")
+	allowed := c.ListenerSwitch(listener, "barnabas.oauthbearer.unsecured.allowed")
 	if unsecuredBearerHandlers[class] && !allowed {
 		return madeMechanism{}, fmt.Errorf("sasl.server.callback.handler.class=%s takes tokens that nobody signed: anybody could be anybody. "+
 			"Only barnabas.oauthbearer.unsecured.allowed=true lets it", class)

@@ -99,7 +99,7 @@ func (b *Broker) readStrangers(s *listenerSecurity, l config.Listener) (err erro
 	if s.addresses, err = parseAddressMap(addresses); err != nil {
 		return fmt.Errorf("barnabas.address.principals: %w", err)
 	}
-	s.tlsOptional = l.Protocol.TLS() && b.listenerSwitch(l, "barnabas.tls.optional.enable")
+	s.tlsOptional = l.Protocol.TLS() && b.config().ListenerSwitch(l.Name, "barnabas.tls.optional.enable")
 	if s.tlsOptional && b.wantsCertificates(l) {
 		return errors.New("barnabas.tls.optional.enable would let clients in without the certificate that ssl.client.auth=required asks for")
 	}
@@ -110,11 +110,6 @@ func (b *Broker) readStrangers(s *listenerSecurity, l config.Listener) (err erro
 // now.
 func (b *Broker) wantsCertificates(l config.Listener) bool {
 	return b.tlsOptions(b.config(), l).ClientAuth == "required"
-}
-
-func (b *Broker) listenerSwitch(l config.Listener, key string) bool {
-	v, _ := b.config().ListenerValue(l.Name, "", key)
-	return strings.EqualFold(v, "true")
 }
 
 // principalChanges are the rules of barnabas.su.enable.

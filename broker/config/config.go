@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/log"
@@ -131,6 +132,13 @@ func (c *Config) ListenerValue(listener, mechanism, key string) (value string, o
 		return s.Value, true
 	}
 	return c.Value(key)
+}
+
+// ListenerSwitch is ListenerValue of a boolean key without mechanisms, in any case as Kafka
+// reads them.
+func (c *Config) ListenerSwitch(listener, key string) bool {
+	v, _ := c.ListenerValue(listener, "", key)
+	return strings.EqualFold(v, "true")
 }
 
 // WithDynamic returns a configuration with other dynamic values: those stored for this

@@ -75,7 +75,7 @@ func (c *Config) weakListener(l *Listener, add func(key, format string, args ...
 		}
 		return name
 	}
-	optional := strings.EqualFold(value("barnabas.tls.optional.enable"), "true")
+	optional := c.ListenerSwitch(l.Name, "barnabas.tls.optional.enable")
 	switch l.Protocol {
 	case Plaintext:
 		add("listeners", "listener %s asks nobody who they are, and what goes over it can be read and changed", at)
@@ -106,7 +106,7 @@ func (c *Config) weakListener(l *Listener, add func(key, format string, args ...
 	if !l.Protocol.SASL() {
 		return authenticates
 	}
-	if strings.EqualFold(value("barnabas.sasl.anonymous.enable"), "true") {
+	if c.ListenerSwitch(l.Name, "barnabas.sasl.anonymous.enable") {
 		add(key("barnabas.sasl.anonymous.enable"), "listener %s serves clients that have not logged in", at)
 		authenticates = false
 	}
@@ -145,7 +145,7 @@ func (c *Config) weakBearer(l *Listener, at string, add func(key, format string,
 		v, _ := c.ListenerValue(l.Name, "OAUTHBEARER", "sasl.oauthbearer."+name)
 		return v
 	}
-	if v, _ := c.ListenerValue(l.Name, "", "barnabas.oauthbearer.unsecured.allowed"); strings.EqualFold(v, "true") {
+	if c.ListenerSwitch(l.Name, "barnabas.oauthbearer.unsecured.allowed") {
 		add("barnabas.oauthbearer.unsecured.allowed", "listener %s may take tokens that nobody signed: anybody can be anybody", at)
 	}
 	if url := value("jwks.endpoint.url"); strings.HasPrefix(strings.ToLower(url), "http://") {
