@@ -57,16 +57,7 @@ func TestAProduceToAnInternalTopicIsJudgedByItsShapeFirst(t *testing.T) {
 		{"two batches", append(append([]byte{}, good...), good...), protocol.ErrInvalidRecord},
 		{"nothing", []byte{}, protocol.ErrInvalidRecord},
 	} {
-		req := kmsg.NewPtrProduceRequest()
-		req.SetVersion(8)
-		req.Acks, req.TimeoutMillis = -1, 10_000
-		rt := kmsg.NewProduceRequestTopic()
-		rt.Topic = "__consumer_offsets"
-		rp := kmsg.NewProduceRequestTopicPartition()
-		rp.Records = c.records
-		rt.Partitions = append(rt.Partitions, rp)
-		req.Topics = append(req.Topics, rt)
-		if code := protocol.ErrorCode(w.call(req).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode); code != c.want {
+		if code := protocol.ErrorCode(w.call(produceOf("__consumer_offsets", -1, c.records)).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode); code != c.want {
 			t.Errorf("%s: %v, want %v", c.name, code, c.want)
 		}
 	}

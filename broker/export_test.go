@@ -98,8 +98,10 @@ func (b *Broker) Hosts(topic string, partition int32) bool {
 	return b.replicas.Get(topic, partition) != nil
 }
 
-// WriterOnItsWay sets a connection to where another goroutine is about to write to it.
-func (b *Broker) WriterOnItsWay() {
+// WriterOnItsWay sets the connections, on which nothing was written for so long, to where
+// another goroutine is about to write to them.
+func (b *Broker) WriterOnItsWay(idle time.Duration) {
+	b.coarseNow.Add(int64(idle / time.Second))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c := range b.conns {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -31,7 +32,7 @@ func TestAWriterThatHasNotBegunIsNotStalled(t *testing.T) {
 	b := brokertest.Start(t, "connections.max.idle.ms=-1")
 	dial(t, b)
 	eventually(t, func() bool { return b.Broker().Connections() == 1 })
-	b.Broker().WriterOnItsWay()
+	b.Broker().WriterOnItsWay(11 * time.Minute)
 	b.Broker().Sweep(0)
 	if _, answers := b.Broker().SlowClosed(); answers != 0 {
 		t.Error("it is closed")
