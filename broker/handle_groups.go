@@ -68,7 +68,7 @@ func (b *Broker) handleJoinGroup(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.JoinGroup(b.groupContext(r), req, func(resp *kmsg.JoinGroupResponse) { r.handOver(func() { r.reply(resp) }) })
+	b.groups.JoinGroup(b.groupContext(r), req, func(resp *kmsg.JoinGroupResponse) { r.handOverReply(resp) })
 }
 
 // handleSyncGroup, key 14, v0-v5 (KIP-345, KIP-559). Needs Read on the group.
@@ -84,7 +84,7 @@ func (b *Broker) handleSyncGroup(r *request) {
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)
 		r.reply(resp)
 	default:
-		b.groups.SyncGroup(b.groupContext(r), req, func(resp *kmsg.SyncGroupResponse) { r.handOver(func() { r.reply(resp) }) })
+		b.groups.SyncGroup(b.groupContext(r), req, func(resp *kmsg.SyncGroupResponse) { r.handOverReply(resp) })
 	}
 }
 
@@ -97,7 +97,7 @@ func (b *Broker) handleHeartbeat(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.Heartbeat(b.groupContext(r), req, func(resp *kmsg.HeartbeatResponse) { r.handOver(func() { r.reply(resp) }) })
+	b.groups.Heartbeat(b.groupContext(r), req, func(resp *kmsg.HeartbeatResponse) { r.handOverReply(resp) })
 }
 
 // handleLeaveGroup, key 13, v0-v5 (KIP-345, KIP-800). Needs Read on the group.
@@ -109,7 +109,7 @@ func (b *Broker) handleLeaveGroup(r *request) {
 		r.reply(resp)
 		return
 	}
-	b.groups.LeaveGroup(b.groupContext(r), req, func(resp *kmsg.LeaveGroupResponse) { r.handOver(func() { r.reply(resp) }) })
+	b.groups.LeaveGroup(b.groupContext(r), req, func(resp *kmsg.LeaveGroupResponse) { r.handOverReply(resp) })
 }
 
 // handleOffsetCommit, key 8, v0-v10 (KIP-211, KIP-320, KIP-848). Needs Read on the group
@@ -197,7 +197,7 @@ func (b *Broker) handleOffsetFetch(r *request) {
 		}
 	}
 	b.groups.OffsetFetch(b.groupContext(r), req, b.groupFilter(r, acl.Describe), b.topicLookup(r, acl.Describe),
-		func(resp *kmsg.OffsetFetchResponse) { r.handOver(func() { r.reply(resp) }) })
+		func(resp *kmsg.OffsetFetchResponse) { r.handOverReply(resp) })
 }
 
 func unknown(image *metadata.Image, id protocol.UUID) int {
@@ -275,7 +275,7 @@ func (b *Broker) handleDescribeGroups(r *request) {
 		operations = func(id string) int32 { return b.authorizedOperations(r, acl.Group(id)) }
 	}
 	b.groups.DescribeGroups(b.groupContext(r), req, b.groupFilter(r, acl.Describe), operations,
-		func(resp *kmsg.DescribeGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
+		func(resp *kmsg.DescribeGroupsResponse) { r.handOverReply(resp) })
 }
 
 // handleListGroups, key 16, v0-v5 (KIP-518, KIP-848). Needs Describe on the cluster, or
@@ -291,13 +291,13 @@ func (b *Broker) handleListGroups(r *request) {
 	if b.mayKnow(r, acl.Describe, acl.Cluster()) {
 		filter = nil
 	}
-	b.groups.ListGroups(b.groupContext(r), req, filter, func(resp *kmsg.ListGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
+	b.groups.ListGroups(b.groupContext(r), req, filter, func(resp *kmsg.ListGroupsResponse) { r.handOverReply(resp) })
 }
 
 // handleDeleteGroups, key 42, v0-v2 (KIP-229). Needs Delete on each group.
 func (b *Broker) handleDeleteGroups(r *request) {
 	req := r.msg.(*kmsg.DeleteGroupsRequest)
-	b.groups.DeleteGroups(b.groupContext(r), req, b.groupFilter(r, acl.Delete), func(resp *kmsg.DeleteGroupsResponse) { r.handOver(func() { r.reply(resp) }) })
+	b.groups.DeleteGroups(b.groupContext(r), req, b.groupFilter(r, acl.Delete), func(resp *kmsg.DeleteGroupsResponse) { r.handOverReply(resp) })
 }
 
 // Kinds of coordinators in FindCoordinator.

@@ -17,6 +17,7 @@ import (
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/replication"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A panic on a connection's path ends the connection, and no other, if it happened where
@@ -86,6 +87,9 @@ func (r *request) handOver(answer func()) {
 	defer r.conn.contain(r)
 	answer()
 }
+
+// handOverReply hands over an answer that needs no more than to be sent.
+func (r *request) handOverReply(resp kmsg.Response) { r.handOver(func() { r.reply(resp) }) }
 
 // panicked ends the connection after a panic, or the process.
 func (c *conn) panicked(v any, r *request) {
