@@ -57,18 +57,7 @@ func TestAFutureLogIsSwappedWhileItIsFlushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := l.Read(0, 1<<20, UpToLogEnd, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := data.Region.AppendTo(nil)
-	data.Region.Release()
-	if err == nil {
-		_, err = future.AppendAsFollower(b)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	copyNext(t, l, future, 1<<20)
 	if err := future.Flush(); err != nil {
 		t.Error(err)
 	}
@@ -105,5 +94,22 @@ func TestALogIsDeletedWhoseMoveGoesToADirectoryThatFailed(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dirs[0], "t-0", "*.log")); len(left) > 0 {
 		t.Errorf("the new log has the deleted one's files: %v", left)
+	}
+}
+
+// copyNext copies what comes next of a log to the one that is to replace it.
+func copyNext(t *testing.T, current, future *Log, maxBytes int) {
+	t.Helper()
+	data, err := current.Read(future.LogEndOffset(), maxBytes, UpToLogEnd, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := data.Region.AppendTo(nil)
+	data.Region.Release()
+	if err == nil {
+		_, err = future.AppendAsFollower(b)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -303,18 +303,7 @@ func TestAReplicaThatMovesBackIsAsOnDiskAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := l.Read(0, 1<<20, UpToLogEnd, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := data.Region.AppendTo(nil)
-		data.Region.Release()
-		if err == nil {
-			_, err = future.AppendAsFollower(b)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		copyNext(t, l, future, 1<<20)
 		if l, err = m.SwapFuture(testPartition, func(*Log) {}); err != nil {
 			t.Fatal(err)
 		}
@@ -346,18 +335,7 @@ func TestAReplicaMovesToAnotherDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for future.LogEndOffset() < l.LogEndOffset() {
-		data, err := l.Read(future.LogEndOffset(), 3000, UpToLogEnd, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := data.Region.AppendTo(nil)
-		data.Region.Release()
-		if err == nil {
-			_, err = future.AppendAsFollower(b)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		copyNext(t, l, future, 3000)
 		if future.LogEndOffset() == 40 {
 			if _, err := m.SwapFuture(testPartition, func(*Log) {}); err == nil {
 				t.Fatal("a log was swapped that had not caught up")
