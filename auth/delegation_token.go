@@ -74,7 +74,7 @@ func (t *TokenSecrets) Credential(id string, h ScramHash) ScramCredential {
 	mac := t.HMAC(id)
 	salting := hmac.New(sha512.New, mac)
 	salting.Write([]byte("salt"))
-	c := DeriveScram(h, base64.StdEncoding.EncodeToString(mac), salting.Sum(nil)[:16], scramMinIterations)
+	c := DeriveScram(h, base64.StdEncoding.EncodeToString(mac), scramSalt(salting.Sum(nil)), scramMinIterations)
 
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math/big"
 	"strconv"
 	"strings"
 	"time"
@@ -87,8 +88,9 @@ type ScramOptions struct {
 	// Token finds a delegation token by its id; nil where tokens are not enabled. It is
 	// called with unproved ids.
 	Token func(id string) (DelegationTokenLogin, bool)
-	// Iterations is what users that do not exist pretend to; 4096.
-	Iterations int32
+	// Iterations is what users that do not exist pretend to, and should be what most of those
+	// have that exist; nil, or too few, for 4096.
+	Iterations func() int32
 	// Pepper makes the salts of users that do not exist, which must not change between two
 	// tries. Brokers of one cluster should have the same. Empty: a random one.
 	Pepper Secret
@@ -107,9 +109,6 @@ type Scram struct {
 
 // NewScram makes the mechanism.
 func NewScram(options ScramOptions) *Scram {
-	if options.Iterations < scramMinIterations {
-		options.Iterations = scramMinIterations
-	}
 	if options.Rand == nil {
 		options.Rand = rand.Reader
 	}
@@ -221,15 +220,32 @@ func (s *Scram) pretend(first scramFirst) ScramCredential {
 	mac := hmac.New(sha512.New, s.pepper)
 	fmt.Fprintf(mac, "%s\x00%t\x00%s", s.Name(), first.tokenAuth, first.user)
 	sum := mac.Sum(nil)
-	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-	salt := make([]byte, 25)
-	for i := range salt {
-		salt[i] = digits[int(sum[i])%len(digits)]
+	iterations := int32(scramMinIterations)
+	if s.options.Iterations != nil && !first.tokenAuth { // tokens have the least
+		iterations = max(iterations, s.options.Iterations())
 	}
 	size := s.options.Hash.Size()
 	keys := make([]byte, 2*size)
 	rand.Read(keys)
-	return ScramCredential{Salt: salt, StoredKey: keys[:size], ServerKey: keys[size:], Iterations: s.options.Iterations}
+	return ScramCredential{Salt: scramSalt(sum), StoredKey: keys[:size], ServerKey: keys[size:], Iterations: iterations}
+}
+
+// scramSaltRandom is how many bytes a salt is made of.
+const scramSaltRandom = 17
+
+// scramSalt makes a salt of random bytes, in the form that Apache's tools give theirs: 130
+// bits as a number of base 36.
+func scramSalt(random []byte) []byte {
+	n := new(big.Int).SetBytes(random[:scramSaltRandom])
+	return n.Rsh(n, 8*scramSaltRandom-130).Append(nil, 36)
+}
+
+// NewScramSalt makes a salt. All look alike, those of Apache's tools and of users that do not
+// exist too.
+func NewScramSalt() []byte {
+	random := make([]byte, scramSaltRandom)
+	rand.Read(random)
+	return scramSalt(random)
 }
 
 func (e *scramExchange) final(token []byte) (Step, error) {

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -9,10 +8,8 @@ import (
 	"strings"
 )
 
-const (
-	scramMaxIterations = 16384 // Kafka's most for a credential that is made
-	scramSaltBytes     = 24
-)
+// scramMaxIterations is Kafka's most for a credential that is made.
+const scramMaxIterations = 16384
 
 // ScramUser is a user to be, as an operator wrote it down.
 type ScramUser struct {
@@ -121,8 +118,7 @@ func parseScramUser(entry string) (ScramUser, error) {
 			return ScramUser{}, fmt.Errorf("user %q: the salt is not base64", u.Name)
 		}
 	} else {
-		u.Salt = make([]byte, scramSaltBytes)
-		rand.Read(u.Salt)
+		u.Salt = NewScramSalt()
 	}
 	if hasSalted {
 		key, err := base64.StdEncoding.DecodeString(salted)

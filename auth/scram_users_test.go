@@ -15,7 +15,7 @@ func TestScramUsersAreReadAsKafkaWritesThem(t *testing.T) {
 	if err != nil || len(users) != 3 {
 		t.Fatal(users, err)
 	}
-	if u := users[0]; u.Name != "alice" || u.Hash != auth.ScramSHA256 || u.Iterations != 4096 || len(u.Salt) != 24 {
+	if u := users[0]; u.Name != "alice" || u.Hash != auth.ScramSHA256 || u.Iterations != 4096 || len(u.Salt) < 20 {
 		t.Errorf("%+v", u)
 	}
 	want := auth.DeriveScram(auth.ScramSHA256, "a,b;c", users[0].Salt, 4096)

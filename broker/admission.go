@@ -51,6 +51,13 @@ func (a *admission) tryAcquire(size int64) bool {
 	}
 }
 
+// roomToWait says whether a request may keep what it was admitted with for longer than it
+// takes to serve it: nobody waits for memory, and at least half of it is free. So those
+// that do keep it never hold more than half.
+func (a *admission) roomToWait() bool {
+	return a.waiting.Load() == 0 && a.held.Load() <= a.limit/2
+}
+
 // release gives back what acquire took.
 func (a *admission) release(size int64) {
 	if size == 0 {

@@ -32,6 +32,9 @@ func newAuthorizer(c config.Authorization) (acl.Authorizer, error) {
 func (b *Broker) applyToSecurity(d *metadata.Delta, image *metadata.Image) {
 	b.applyToQuotas(d, image)
 	b.applyToTokens(d, image)
+	if len(d.ScramCredentials) > 0 {
+		b.scramIterations.changed.Store(image.Version())
+	}
 	if b.acls == nil || len(d.ACLsAdded)+len(d.ACLsRemoved) == 0 {
 		return
 	}

@@ -36,6 +36,10 @@ type Options struct {
 	Logger     *slog.Logger         // discards
 	Loggers    *loggers.Registry    // the levels of Logger and of those below it; a new one
 	OnConfig   func(*config.Config) // called when dynamic configuration changed; must not block
+	OnServing  func(*Broker)        // called before the first client is let in
+	// ScramPepper makes the salts of SCRAM users that do not exist, where no
+	// delegation.token.secret.key does. It should stay the same over restarts; a random one.
+	ScramPepper auth.Secret
 	// PanicsEnd lets every panic end the process, as tests want it, also one that would
 	// only cost a connection. With the build tag invariants it is always set.
 	PanicsEnd bool
@@ -46,37 +50,38 @@ type Options struct {
 // Lock order: mu, then conn.mu.
 type Broker struct {
 	// Constant after Start.
-	opts        Options
-	logger      *slog.Logger
-	ctx         context.Context // ends when the broker stops
-	cancel      context.CancelFunc
-	store       metadata.Store
-	logs        *log.Manager
-	replicas    *replication.Manager
-	groups      *group.Coordinator
-	deleted     deletedNames
-	authorizer  acl.Authorizer
-	acls        *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
-	quotas      *quota.Manager
-	audit       *audit.Log
-	refusals    audit.Repeats // in our own log
-	lingering   atomic.Int32  // refused connections that are still open
-	apis        *apiIndex
-	table       []api
-	listeners   []*listener
-	limits      limits
-	connections *connectionLimits
-	unproved    *unproved
-	admitted    *admission
-	slabs       slabStock
-	timers      *timers
-	sessions    *fetchSessions
-	producers   *producerIDs
-	telemetry   *telemetry
-	tokens      *delegationTokens
-	scramPepper auth.Secret
-	moves       *dirMoves
-	metrics     metrics
+	opts            Options
+	logger          *slog.Logger
+	ctx             context.Context // ends when the broker stops
+	cancel          context.CancelFunc
+	store           metadata.Store
+	logs            *log.Manager
+	replicas        *replication.Manager
+	groups          *group.Coordinator
+	deleted         deletedNames
+	authorizer      acl.Authorizer
+	acls            *acl.StandardAuthorizer // the authorizer, if it is one that has ACLs
+	quotas          *quota.Manager
+	audit           *audit.Log
+	refusals        audit.Repeats // in our own log
+	lingering       atomic.Int32  // refused connections that are still open
+	apis            *apiIndex
+	table           []api
+	listeners       []*listener
+	limits          limits
+	connections     *connectionLimits
+	unproved        *unproved
+	admitted        *admission
+	slabs           slabStock
+	timers          *timers
+	sessions        *fetchSessions
+	producers       *producerIDs
+	telemetry       *telemetry
+	tokens          *delegationTokens
+	scramPepper     auth.Secret
+	scramIterations scramIterations
+	moves           *dirMoves
+	metrics         metrics
 	// What has let a client in on one listener does not do so on another.
 	kerberosReplays *kerberos.Replays
 
@@ -145,13 +150,13 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 	b.unproved = newUnproved(network.AuthConcurrency, func() *config.Network { return &b.config().Broker().Network })
 	b.admitted = newAdmission(requestMemory(network))
 	b.slabs.left.Store(maxSlabs)
-	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions)
+	b.sessions = newFetchSessions(network.MaxIncrementalFetchSessions, b.admitted.limit)
 	b.producers = newProducerIDs(b)
 	if b.telemetry, err = newTelemetry(opts.Config.Broker().Telemetry, b.logger); err != nil {
 		return nil, err
 	}
 	b.tokens = newDelegationTokens(opts.Config)
-	b.scramPepper = b.tokens.scramPepper()
+	b.scramPepper = b.tokens.scramPepper(opts.ScramPepper)
 	b.moves = newDirMoves(b, len(opts.Config.Broker().LogDirs))
 	defer func() {
 		if err != nil {
@@ -207,6 +212,9 @@ func Start(ctx context.Context, opts Options) (_ *Broker, err error) {
 		b.wg.Add(1)
 		go b.sweepTokens(b.ctx)
 	}
+	if opts.OnServing != nil {
+		opts.OnServing(b)
+	}
 	for _, l := range b.listeners {
 		if files := l.security.files; files != nil {
 			b.wg.Add(1)
@@ -228,8 +236,12 @@ func requestMemory(n config.Network) int64 {
 	if n.QueuedMaxRequestBytes > 0 {
 		return n.QueuedMaxRequestBytes
 	}
-	return max(512<<20, 4*int64(n.SocketRequestMaxBytes))
+	return max(minRequestMemory, 4*int64(n.SocketRequestMaxBytes))
 }
+
+// minRequestMemory is what requests may hold together if the operator says nothing, and a
+// single one whatever the operator says.
+const minRequestMemory = 512 << 20
 
 func groupConfig(c *config.Broker) group.Config {
 	return group.Config{
@@ -336,7 +348,7 @@ func (b *Broker) noteDeletedTopics(d *metadata.Delta) {
 
 // applyToCoordinators tells the group coordinator which partitions of its topic are here.
 func (b *Broker) applyToCoordinators(d *metadata.Delta, image *metadata.Image) {
-	var deleted []string
+	var deleted []group.Topic
 	for _, t := range d.TopicsDeleted {
 		if t.Name == group.OffsetsTopic {
 			for n := range t.Partitions {
@@ -344,7 +356,7 @@ func (b *Broker) applyToCoordinators(d *metadata.Delta, image *metadata.Image) {
 			}
 			continue
 		}
-		deleted = append(deleted, t.Name)
+		deleted = append(deleted, group.Topic{Name: t.Name, ID: t.ID})
 	}
 	if len(deleted) > 0 {
 		b.groups.TopicsDeleted(deleted)

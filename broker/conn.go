@@ -67,7 +67,7 @@ type conn struct {
 
 	session    atomic.Pointer[session]
 	usage      quota.Client // what it uses of its quotas
-	mutedUntil atomic.Int64 // end of a quota's silence, in Unix nanoseconds
+	mutedUntil atomic.Int64 // end of a quota's silence, in nanoseconds since Broker.started
 	decisions  acl.Cache    // what its principal may do
 	lastActive atomic.Int64 // broker's coarse clock, seconds; for connections.max.idle.ms
 
@@ -257,7 +257,7 @@ func (c *conn) refuseFrame(err error) error {
 	c.mu.Lock()
 	earlier := c.inFlight > 0
 	c.mu.Unlock()
-	if !errors.As(err, &bad) || !earlier || c.gate != nil {
+	if !errors.As(err, &bad) || !earlier || c.shut() {
 		c.flush()
 		return err
 	}

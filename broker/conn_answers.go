@@ -87,20 +87,16 @@ func (c *conn) completeAll(answered []*request) {
 	if len(answered) == 0 {
 		return
 	}
-	held := 0
-	for _, r := range answered {
-		c.b.admitted.release(r.admitted)
-		r.admitted = 0
-		held += r.held()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held += held
-	for _, r := range answered {
-		r.done = true
-		r.onClose = nil
+	for _, r := range answered { // produces: they are not admitted, and have no attachments
+		if !r.lost {
+			c.held += r.held()
+			r.done = true
+			r.onClose = nil
+		}
 	}
-	if c.head.done {
+	if c.head != nil && c.head.done { // there is none if the connection was abandoned
 		c.drainLocked()
 	}
 }

@@ -40,10 +40,13 @@ func newDelegationTokens(c *config.Config) *delegationTokens {
 
 // scramPepper is what the salts of users that do not exist are made of, on all listeners. All
 // brokers with the same delegation.token.secret.key have the same, before and after a
-// restart; without the key each has one for as long as it runs.
-func (t *delegationTokens) scramPepper() auth.Secret {
+// restart; without the key each has its own, or else one for as long as it runs.
+func (t *delegationTokens) scramPepper(own auth.Secret) auth.Secret {
 	if t.secrets != nil {
 		return auth.NewSecret(string(t.secrets.HMAC("salts of users that do not exist"))) // no token has such an id
+	}
+	if !own.IsEmpty() {
+		return own
 	}
 	random := make([]byte, sha512.Size)
 	rand.Read(random)

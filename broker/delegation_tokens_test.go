@@ -302,6 +302,40 @@ func TestTokensOfOthersNeedACLs(t *testing.T) {
 	}
 }
 
+// A dry run shows the tokens of others, reports that, and does not give away what would
+// log somebody in as them when it is over.
+func TestADryRunTellsNoSecretsOfTokens(t *testing.T) {
+	record := filepath.Join(t.TempDir(), "audit")
+	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", tokenKey, "barnabas.acl.dry.run=true", "barnabas.audit.log.file="+record)...)
+	alice, bob := plainClient(t, b, "alice", "secret"), plainClient(t, b, "bob", "other")
+	alices, bobs := createToken(t, alice, "", -1), createToken(t, bob, "", -1)
+	found := describeTokens(t, bob, nil)
+	if len(found) != 2 || len(found[alices.TokenID].HMAC) != 0 || string(found[bobs.TokenID].HMAC) != string(bobs.HMAC) {
+		t.Errorf("bob sees %+v", found)
+	}
+	lines, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused int
+	for line := range strings.Lines(string(lines)) {
+		if strings.Contains(line, alices.TokenID) && strings.Contains(line, `"dryRun":true`) && strings.Contains(line, `"grant":`) {
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d refusals on record, want 1: %s", refused, lines)
+	}
+	errs, err := b.Broker().Store().CreateACLs(t.Context(), []metadata.ACL{{ResourceType: 7, ResourceName: "User:alice", PatternType: 3,
+		Principal: "User:bob", Host: "*", Operation: 14, Permission: 3}})
+	if err != nil || errs[0] != nil {
+		t.Fatal(err, errs)
+	}
+	if d := describeTokens(t, bob, nil)[alices.TokenID]; string(d.HMAC) != string(alices.HMAC) {
+		t.Errorf("with an ACL bob sees %+v", d)
+	}
+}
+
 func TestTokensOutliveTheBroker(t *testing.T) {
 	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", tokenKey, "barnabas.delegation.token.hide.hmac=true")...)
 	token := createToken(t, plainClient(t, b, "bob", "other"), "", -1)

@@ -80,11 +80,17 @@ func (m *dirMoves) start(tp protocol.TopicPartition, dir string) error {
 	return nil
 }
 
-// resume goes on with the moves that the end of the process before has cut short.
+// resume begins the moves anew that the end of the process before has cut short. What was
+// copied already is not gone on with: to know that it is what it was, all of it would have to
+// be read and compared, which takes about as long as to copy it.
 func (m *dirMoves) resume() {
 	for future := range m.b.logs.Futures() {
 		tp, dir := future.Partition(), future.DataDir()
-		if err := m.start(tp, dir); err != nil {
+		err := m.b.logs.DeleteFuture(tp)
+		if err == nil {
+			err = m.start(tp, dir)
+		}
+		if err != nil {
 			m.b.logger.Warn("cannot go on to move a log to another data directory", "topic", tp.Topic, "partition", tp.Partition, "dir", dir, "err", err)
 		}
 	}
@@ -152,9 +158,6 @@ func (m *dirMoves) copy(ctx context.Context, tp protocol.TopicPartition, future 
 			if future.LogEndOffset() < current.LogEndOffset() || ctx.Err() != nil {
 				return nil
 			}
-			if err := keepDurable(current, future); err != nil {
-				return err
-			}
 			l, err := m.b.logs.SwapFuture(tp, taken)
 			if l != nil && err != nil {
 				// The move is made, but what was moved is still there.
@@ -163,6 +166,9 @@ func (m *dirMoves) copy(ctx context.Context, tp protocol.TopicPartition, future 
 			}
 			return err
 		})
+		if swapped {
+			m.b.logs.CheckpointSwapped(future)
+		}
 		if swapped || err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -190,7 +192,7 @@ func TestALogThatMovesTakesChangedSettingsAlong(t *testing.T) {
 	}
 }
 
-// A move that the end of the process cut short is gone on with.
+// A move that the end of the process cut short is begun anew.
 func TestAMoveGoesOnAfterARestart(t *testing.T) {
 	b, adm, _, to := twoDirs(t, 50)
 	setThrottle(t, adm, 100)
@@ -247,5 +249,31 @@ func TestATopicDeletedWhileItMovesLeavesNoCopy(t *testing.T) {
 				t.Fatalf("record %d is %s", n, r.Key)
 			}
 		}
+	}
+}
+
+// Of a copy that an earlier process has left, nobody knows what has become of it since.
+func TestACopyThatWasDamagedWhileTheBrokerWasDownIsNotTaken(t *testing.T) {
+	b, _, from, to := twoDirs(t, 30)
+	b.Stop()
+	future := filepath.Join(to, "moving-0.0123456789abcdef0123456789abcdef-future")
+	if err := os.CopyFS(future, os.DirFS(filepath.Join(from, "moving-0"))); err != nil {
+		t.Fatal(err)
+	}
+	segment := filepath.Join(future, "00000000000000000000.log")
+	data, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(data) / 2; i < len(data)/2+500; i++ {
+		data[i] ^= 0x55
+	}
+	if err := os.WriteFile(segment, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.Restart()
+	waitForDir(t, b, to)
+	if got := consumeN(t, b, "moving", 30); got != 30 {
+		t.Errorf("%d records", got)
 	}
 }

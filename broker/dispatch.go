@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/broker/quota"
@@ -80,8 +81,11 @@ func (b *Broker) decode(r *request) error {
 		return err
 	}
 	memory := int64(estimate.MemoryBytes + len(r.body))
-	if memory > freeMemory {
-		b.admitted.acquire(memory)
+	if work := memory + elementMemory*int64(estimate.Elements); work > max(b.admitted.limit, minRequestMemory) {
+		return fmt.Errorf("%d elements would take some %d MiB to answer", estimate.Elements, work>>20)
+	} else if memory > freeMemory {
+		memory = work
+		r.conn.admit(memory)
 		r.admitted = memory
 	}
 	r.msg = kmsg.RequestForKey(r.key)
@@ -93,6 +97,21 @@ func (b *Broker) decode(r *request) error {
 	decoded = err == nil
 	return err
 }
+
+// admit waits until there is memory for a request that the reading goroutine has read. What
+// is answered goes out first: its clients may be those whose next request frees some.
+func (c *conn) admit(memory int64) {
+	if c.b.admitted.tryAcquire(memory) {
+		return
+	}
+	c.flush() // its error comes again
+	c.b.admitted.acquire(memory)
+}
+
+// elementMemory is about what an element of an array takes until it is answered: a few bytes
+// that name a partition, a group or a resource become a struct, an entry of an index, and
+// their part of the answer.
+const elementMemory = 256
 
 // freeMemory is what a request may take without being counted: so little that the limit
 // on requests in flight bounds it.

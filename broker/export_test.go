@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -96,6 +97,17 @@ func (b *Broker) FetchSessions() int {
 // Hosts says whether a partition is looked up here.
 func (b *Broker) Hosts(topic string, partition int32) bool {
 	return b.replicas.Get(topic, partition) != nil
+}
+
+// AppendAsIs writes a batch to a partition as a follower does.
+func (b *Broker) AppendAsIs(topic string, partition int32, batch []byte) error {
+	l, err := b.replicas.Get(topic, partition).Log()
+	if err != nil {
+		return err
+	}
+	_, err = l.AppendAsFollower(batch)
+	l.SetHighWatermark(l.LogEndOffset())
+	return err
 }
 
 // WriterOnItsWay sets the connections, on which nothing was written for so long, to where
@@ -195,6 +207,13 @@ func (b *Broker) Strangers() (clients, turns int) { return b.unproved.count(), l
 // Panics is how many have ended a connection, and the memory that requests hold.
 func (b *Broker) Panics() (ended, held int64) { return b.metrics.panics.Load(), b.admitted.held.Load() }
 
+// HoldMemory takes all the memory that requests may have until release is called.
+func (b *Broker) HoldMemory() (release func()) {
+	limit := b.admitted.limit
+	b.admitted.acquire(limit)
+	return sync.OnceFunc(func() { b.admitted.release(limit) })
+}
+
 // OffsetsMaxBatchBytes is the largest batch that a partition of the offsets topic takes.
 func (b *Broker) OffsetsMaxBatchBytes(partition int32) int {
 	return offsetsStorage{b}.MaxBatchBytes(partition)
@@ -203,6 +222,14 @@ func (b *Broker) OffsetsMaxBatchBytes(partition int32) int {
 // ServeConn serves requests from nc, which is no socket, until it ends.
 func (b *Broker) ServeConn(nc net.Conn) {
 	c := newConn(b, b.listeners[0], nc, 0)
+	c.serve()
+}
+
+// ServeFullConn is ServeConn for a connection that has to send before it may answer more.
+func (b *Broker) ServeFullConn(nc net.Conn) {
+	c := newConn(b, b.listeners[0], nc, 0)
+	c.unsent = c.out.add(&request{conn: c, encoded: make([]byte, maxUnsentMemory+1)})
+	c.held = c.unsent
 	c.serve()
 }
 

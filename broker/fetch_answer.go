@@ -126,9 +126,14 @@ func (f *fetch) encode() {
 	r := f.r
 	f.resp.ThrottleMs = r.throttleMs()
 	encoded, gaps, err := f.resp.AppendFrame(r.encoded[:0], f.gaps[:0], r.version, r.corrID)
+	// A fetch that has waited is left to the collector: a timer or a waker may still
+	// hold it.
+	parked := f.waiter != nil
 	if err != nil {
 		f.dropRegions()
-		f.release()
+		if !parked {
+			f.release()
+		}
 		r.hangUp(err.Error())
 		return
 	}
@@ -138,11 +143,8 @@ func (f *fetch) encode() {
 		r.attachments = append(r.attachments, attachment{at: g.Pos, region: res.region, from: res.from, to: res.to})
 		res.region = log.Region{}
 	}
-	parked := f.waiter != nil
 	if !parked {
 		f.release()
 	}
-	// A fetch that has waited is left to the collector: a timer or a waker may still
-	// hold it.
 	r.replyEncoded()
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"math"
 	"slices"
 
@@ -27,6 +28,11 @@ func (f *fetch) read() bool {
 		f.results = append(f.results, fetchResult{})
 		res := &f.results[i]
 		err := f.readPartition(image, &f.partitions[i], res, left, got == 0 && !f.hardLimit)
+		if errors.Is(err, log.ErrClosed) {
+			// It may have been moved to another data directory since it was found.
+			res.region.Release()
+			err = f.readPartition(image, &f.partitions[i], res, left, got == 0 && !f.hardLimit)
+		}
 		if err != nil {
 			f.failPartition(&f.partitions[i], res, err)
 			enough = true
@@ -97,7 +103,7 @@ func (f *fetch) readPartition(image *metadata.Image, p *fetchPartition, res *fet
 	res.region = data.Region
 	res.out.RecordsSize = int(res.region.Size())
 	if f.r.version <= 3 && res.region.Size() > 0 {
-		return f.downConvert(p, res, most)
+		return f.readOld(l, p, res, data.NextOffset, most, minOneBatch)
 	}
 	if res.region.Size() > 0 && res.region.Size() < inlineRegion {
 		return f.copyRegion(res)
@@ -180,13 +186,43 @@ func (f *fetch) copyRegion(res *fetchResult) error {
 	return nil
 }
 
+// maxEmptyReads bounds how often one fetch reads on from where conversion left nothing.
+const maxEmptyReads = 10_000
+
+// overflow is the beginning of a message that is larger than any answer: what Apache sends
+// where conversion has left nothing. A client that meets it asks for more next time.
+var overflow = [...]byte{255, 255, 255, 255, 255, 255, 255, 255, 127, 255, 255, 255}
+
+// readOld converts what was read for a client of Fetch v0-v3. Where that leaves nothing, as
+// of control records, it reads on: the client knows no offset behind them to go on from.
+func (f *fetch) readOld(l *log.Log, p *fetchPartition, res *fetchResult, next int64, most int, minOneBatch bool) error {
+	if !f.b.config().TopicDownConversion(f.b.store.Image().Config(metadata.TopicResource, p.name)) {
+		return protocol.ErrUnsupportedVersion
+	}
+	for range maxEmptyReads {
+		if err := f.downConvert(p, res, most); err != nil || res.to > res.from {
+			return err
+		}
+		data, err := l.Read(next, most, f.upTo, minOneBatch || f.hardLimit)
+		if err != nil {
+			return nil // the next fetch is told, if it is still so
+		}
+		if data.FirstBatchTooBig || data.Region.Size() == 0 {
+			data.Region.Release()
+			return nil
+		}
+		res.region, next = data.Region, data.NextOffset
+	}
+	f.r.scratch = append(f.r.scratch, overflow[:min(len(overflow), most)]...)
+	res.to = len(f.r.scratch)
+	res.out.RecordsSize = res.to - res.from
+	return nil
+}
+
 // downConvert turns the records of a region into the message format that a client of
 // Fetch v0-v3 reads: magic 0 up to v1, magic 1 for v2 and v3.
 func (f *fetch) downConvert(p *fetchPartition, res *fetchResult, most int) error {
 	defer res.region.Release()
-	if !f.b.config().TopicDownConversion(f.b.store.Image().Config(metadata.TopicResource, p.name)) {
-		return protocol.ErrUnsupportedVersion
-	}
 	magic := int8(0)
 	if f.r.version >= 2 {
 		magic = 1

@@ -16,6 +16,12 @@ const (
 	finalSessionEpoch   = -1
 )
 
+// sessionPartitionMemory is about what a partition of a session takes beside its name.
+const sessionPartitionMemory = 256
+
+// minSessionMemory is what the sessions may hold together however little requests may.
+const minSessionMemory = 64 << 20
+
 // sessionEvictionAge is how long a session must have been unused before another may take
 // its slot, as in Apache.
 const sessionEvictionAge = 2 * time.Minute
@@ -40,10 +46,12 @@ type fetchSession struct {
 	epoch      int32 // that the next request must carry
 	partitions map[fetchKey]*list.Element
 	order      list.List // of *sessionPartition: those that returned data go to the end
+	memory     int64     // about what the partitions take
 
-	lastUsed time.Time // guarded by fetchSessions.mu, as are created and size
+	lastUsed time.Time // guarded by fetchSessions.mu, as are created, size and held
 	created  time.Time
 	size     int
+	held     int64 // memory, as it is counted in fetchSessions.held
 }
 
 // sessionPartition is one partition of a session, and what the client last heard of it.
@@ -53,36 +61,65 @@ type sessionPartition struct {
 	logStartOffset int64
 }
 
-// fetchSessions is all sessions, at most max.incremental.fetch.session.cache.slots.
+// fetchSessions is all sessions, at most max.incremental.fetch.session.cache.slots and
+// about so many bytes.
+//
+// Lock order: fetchSession.mu, fetchSessions.mu.
 type fetchSessions struct {
-	slots int
+	slots  int
+	memory int64
 
 	mu      sync.Mutex
 	byID    map[int32]*fetchSession
+	held    int64 // bytes
 	evicted int64
 }
 
-func newFetchSessions(slots int) *fetchSessions {
-	return &fetchSessions{slots: slots, byID: map[int32]*fetchSession{}}
+func newFetchSessions(slots int, memory int64) *fetchSessions {
+	return &fetchSessions{slots: slots, memory: max(memory, minSessionMemory), byID: map[int32]*fetchSession{}}
 }
 
-// get returns the session, nil if there is none or it is somebody else's. Kafka lets
-// anybody go on with it who knows its number.
-func (s *fetchSessions) get(id int32, who auth.Principal) *fetchSession {
+// get returns the session and how many partitions it has, nil if there is none or it is
+// somebody else's. Kafka lets anybody go on with it who knows its number.
+func (s *fetchSessions) get(id int32, who auth.Principal) (*fetchSession, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session := s.byID[id]
 	if session == nil || session.owner != who {
-		return nil
+		return nil, 0
 	}
 	session.lastUsed = time.Now()
-	return session
+	return session, session.size
+}
+
+// resized counts what a session has become, whose lock is held. It reports false, and the
+// session is gone, if there is no memory for more.
+func (s *fetchSessions) resized(session *fetchSession) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID[session.id] != session {
+		return true // evicted meanwhile: the next request is told
+	}
+	grows := session.memory > session.held
+	s.held += session.memory - session.held
+	session.held, session.size = session.memory, len(session.partitions)
+	if grows && s.held > s.memory {
+		s.deleteLocked(session)
+		return false
+	}
+	return true
+}
+
+func (s *fetchSessions) deleteLocked(session *fetchSession) {
+	delete(s.byID, session.id)
+	s.held -= session.held
+	session.held = 0
 }
 
 func (s *fetchSessions) remove(id int32, who auth.Principal) {
 	s.mu.Lock()
 	if session := s.byID[id]; session != nil && session.owner == who {
-		delete(s.byID, id)
+		s.deleteLocked(session)
 	}
 	s.mu.Unlock()
 }
@@ -103,12 +140,21 @@ func (s *fetchSessions) create(partitions []fetchPartition, owner auth.Principal
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	memory := int64(0)
+	for i := range partitions {
+		memory += partitions[i].sessionMemory()
+	}
+	for s.held+memory > s.memory {
+		if memory > s.memory || !s.evictLocked(now, 0, false) { // others in use do not make room for it
+			return nil
+		}
+	}
 	if len(s.byID) >= s.slots && !s.evictLocked(now, len(partitions), replica) {
 		return nil
 	}
 	session := &fetchSession{
 		owner:   owner,
-		usesIDs: usesIDs, replica: replica, epoch: 1, lastUsed: now, created: now, size: len(partitions),
+		usesIDs: usesIDs, replica: replica, epoch: 1, lastUsed: now, created: now,
 		partitions: make(map[fetchKey]*list.Element, len(partitions)),
 	}
 	for {
@@ -120,6 +166,8 @@ func (s *fetchSessions) create(partitions []fetchPartition, owner auth.Principal
 	for i := range partitions {
 		session.put(partitions[i])
 	}
+	session.size, session.held = len(session.partitions), session.memory
+	s.held += session.held
 	s.byID[session.id] = session
 	return session
 }
@@ -150,7 +198,7 @@ func (s *fetchSessions) evictLocked(now time.Time, size int, replica bool) bool 
 		}
 		victim = smallest
 	}
-	delete(s.byID, victim.id)
+	s.deleteLocked(victim)
 	s.evicted++
 	return true
 }
@@ -158,15 +206,21 @@ func (s *fetchSessions) evictLocked(now time.Time, size int, replica bool) bool 
 // put adds a partition or changes what is asked of it. Its lock is held, or nobody else
 // knows the session.
 func (f *fetchSession) put(p fetchPartition) {
+	f.memory += p.sessionMemory()
 	if e := f.partitions[p.key]; e != nil {
+		f.memory -= e.Value.(*sessionPartition).sessionMemory()
 		e.Value.(*sessionPartition).fetchPartition = p
 		return
 	}
 	f.partitions[p.key] = f.order.PushBack(&sessionPartition{fetchPartition: p, highWatermark: -1, logStartOffset: -1})
 }
 
+// sessionMemory is about what the partition takes in a session.
+func (p *fetchPartition) sessionMemory() int64 { return sessionPartitionMemory + int64(len(p.name)) }
+
 func (f *fetchSession) forget(key fetchKey) {
 	if e := f.partitions[key]; e != nil {
+		f.memory -= e.Value.(*sessionPartition).sessionMemory()
 		f.order.Remove(e)
 		delete(f.partitions, key)
 	}

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/replication"
 )
@@ -58,16 +60,50 @@ func (f *fetch) park() bool {
 			partitions = append(partitions, hosted)
 		}
 	}
-	f.waiter = replication.Wait(partitions, f.minBytes-f.available(), func() { go f.lookAgain() })
-	if f.available() >= f.minBytes {
+	f.waiter = replication.Wait(partitions, f.minBytes, func() { go f.lookAgain() })
+	available := f.available()
+	if available >= f.minBytes {
 		return !f.waiter.Cancel() // cancelled: look again at once; else the waker does
 	}
+	f.waiter.Came(available)
 	waiter := f.waiter
-	f.b.timers.start(&f.expired, f.deadline, func() { f.expire(waiter) })
+	f.startTimer(waiter)
 	if !f.r.conn.setOnClose(f.r, func() { f.expire(waiter) }) {
 		go f.expire(waiter)
 	}
 	return true
+}
+
+// largeWait is for how long a fetch that takes much memory may wait without a look at
+// whether others need that.
+const largeWait = 200 * time.Millisecond
+
+// startTimer starts what ends the waiting. It is called with mu held.
+func (f *fetch) startTimer(waiter *replication.Waiter) {
+	at := f.deadline
+	if f.large {
+		if next := time.Now().Add(largeWait); next.Before(at) {
+			at = next
+		}
+	}
+	f.b.timers.start(&f.expired, at, func() { f.timeOut(waiter) })
+}
+
+// timeOut ends the waiting, or lets a large fetch go on for a while.
+func (f *fetch) timeOut(waiter *replication.Waiter) {
+	if f.large && time.Now().Before(f.deadline) && f.b.admitted.roomToWait() {
+		f.goOn(waiter)
+		return
+	}
+	f.expire(waiter)
+}
+
+func (f *fetch) goOn(waiter *replication.Waiter) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.ended && f.waiter == waiter {
+		f.startTimer(waiter)
+	}
 }
 
 // available is about how many bytes the partitions could give now.

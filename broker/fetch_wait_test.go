@@ -66,18 +66,24 @@ func fetchRequest(topic string, offset int64) *kmsg.FetchRequest {
 func (w *wire) produceTo(topic string, count int) {
 	w.t.Helper()
 	for range count {
-		produce := kmsg.NewPtrProduceRequest()
-		produce.SetVersion(8)
-		produce.Acks, produce.TimeoutMillis = -1, 10_000
-		t := kmsg.NewProduceRequestTopic()
-		t.Topic = topic
-		p := kmsg.NewProduceRequestTopicPartition()
-		p.Records = oneRecord(w.t, "k", "v")
-		t.Partitions = append(t.Partitions, p)
-		produce.Topics = append(produce.Topics, t)
-		resp := w.call(produce).(*kmsg.ProduceResponse)
-		if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
-			w.t.Fatalf("produce: error %d", code)
-		}
+		w.produceBatch(topic, oneRecord(w.t, "k", "v"))
+	}
+}
+
+// produceBatch writes a batch to partition 0.
+func (w *wire) produceBatch(topic string, batch []byte) {
+	w.t.Helper()
+	produce := kmsg.NewPtrProduceRequest()
+	produce.SetVersion(8)
+	produce.Acks, produce.TimeoutMillis = -1, 10_000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Records = batch
+	t.Partitions = append(t.Partitions, p)
+	produce.Topics = append(produce.Topics, t)
+	resp := w.call(produce).(*kmsg.ProduceResponse)
+	if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
+		w.t.Fatalf("produce: error %d", code)
 	}
 }

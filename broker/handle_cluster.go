@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/barnabas-broker/barnabas/acl"
+	"github.com/barnabas-broker/barnabas/broker/repeats"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -159,6 +160,7 @@ func (b *Broker) describedPartition(r *request, image *metadata.Image, topic *me
 func (b *Broker) handleDescribeProducers(r *request) {
 	req := r.msg.(*kmsg.DescribeProducersRequest)
 	resp := kmsg.NewPtrDescribeProducersResponse()
+	var named repeats.Set[protocol.TopicPartition]
 	for _, t := range req.Topics {
 		topic := kmsg.NewDescribeProducersResponseTopic()
 		topic.Topic = t.Topic
@@ -166,6 +168,10 @@ func (b *Broker) handleDescribeProducers(r *request) {
 			out := kmsg.NewDescribeProducersResponseTopicPartition()
 			out.Partition = n
 			producers, err := b.activeProducers(r, t.Topic, n)
+			if len(producers) > 0 && named.Refuses(protocol.TopicPartition{Topic: t.Topic, Partition: n}) {
+				producers, err = nil, repeatedInRequest()
+			}
+			named.Spend(len(producers) * producerBytes)
 			if err != nil {
 				out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
 			}
@@ -176,6 +182,9 @@ func (b *Broker) handleDescribeProducers(r *request) {
 	}
 	r.reply(resp)
 }
+
+// producerBytes is about what a producer takes in an answer.
+const producerBytes = 64
 
 func (b *Broker) activeProducers(r *request, topic string, n int32) ([]kmsg.DescribeProducersResponseTopicPartitionActiveProducer, error) {
 	if why := metadata.InvalidTopicName(topic); why != "" {

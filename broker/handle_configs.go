@@ -6,6 +6,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/acl"
 	"github.com/barnabas-broker/barnabas/broker/config"
+	"github.com/barnabas-broker/barnabas/broker/repeats"
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -44,10 +45,15 @@ func (b *Broker) handleDescribeConfigs(r *request) {
 		r.reply(resp)
 		return
 	}
+	var named repeats.Set[describedResource]
 	for _, asked := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = asked.ResourceType, asked.ResourceName
-		entries, err := b.describeConfig(r, image, metadata.ResourceType(asked.ResourceType), asked.ResourceName, asked.ConfigNames)
+		var entries []config.Entry
+		err := repeatedInRequest()
+		if !named.Refuses(describedResourceOf(asked)) {
+			entries, err = b.describeConfig(r, image, metadata.ResourceType(asked.ResourceType), asked.ResourceName, asked.ConfigNames)
+		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = r.errorCode(err), messageOf(err)
 			if out.ErrorMessage == nil && codeOf(err) == protocol.ErrUnknownTopicOrPartition {
@@ -59,11 +65,53 @@ func (b *Broker) handleDescribeConfigs(r *request) {
 			out.ErrorMessage = new(string)
 		}
 		for _, e := range entries {
-			out.Configs = append(out.Configs, configEntry(e, req))
+			entry := configEntry(e, req)
+			out.Configs = append(out.Configs, entry)
+			named.Spend(entryBytes(&entry))
 		}
 		resp.Resources = append(resp.Resources, out)
 	}
 	r.reply(resp)
+}
+
+// repeatedInRequest refuses what a request names again when the answer is large already;
+// Apache answers until its memory is used up.
+func repeatedInRequest() error {
+	return protocol.Errorf(protocol.ErrInvalidRequest, "The request names this again, and the answer is large already.")
+}
+
+// describedResource is a resource that a request names. Of brokers' names only this
+// broker's have an answer, however the number is written.
+type describedResource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+func describedResourceOf(asked kmsg.DescribeConfigsRequestResource) describedResource {
+	d := describedResource{asked.ResourceType, asked.ResourceName}
+	if t := metadata.ResourceType(d.kind); (t == metadata.BrokerResource || t == metadata.BrokerLoggerResource) && d.name != "" {
+		d.name = "0"
+	}
+	return d
+}
+
+// entryBytes is about what an entry takes in an answer.
+func entryBytes(e *kmsg.DescribeConfigsResponseResourceConfig) int {
+	const overhead = 96
+	size := overhead + len(e.Name) + overhead*len(e.ConfigSynonyms)
+	if e.Value != nil {
+		size += len(*e.Value)
+	}
+	if e.Documentation != nil {
+		size += len(*e.Documentation)
+	}
+	for i := range e.ConfigSynonyms {
+		s := &e.ConfigSynonyms[i]
+		if size += len(s.Name); s.Value != nil {
+			size += len(*s.Value)
+		}
+	}
+	return size
 }
 
 func (b *Broker) describeConfig(r *request, image *metadata.Image, t metadata.ResourceType, name string, keys []string) ([]config.Entry, error) {
@@ -115,7 +163,7 @@ func (b *Broker) describeConfig(r *request, image *metadata.Image, t metadata.Re
 
 // isThisBroker refuses the id of another broker, or of none.
 func (b *Broker) isThisBroker(name string) error {
-	id, err := strconv.Atoi(name)
+	id, err := strconv.ParseInt(name, 10, 32)
 	if err != nil {
 		return protocol.Errorf(protocol.ErrInvalidRequest, "Broker id must be an integer, but it is: %s", name)
 	}

@@ -191,7 +191,8 @@ func (b *Broker) setTokenExpiry(r *request, t *metadata.DelegationToken, expiryM
 // handleDescribeDelegationToken, key 41, v0-v3 (KIP-48, KIP-373): the tokens that one owns,
 // has asked for or may renew, and those of others that ACLs let one see: Describe on the token, or
 // DescribeTokens on its owner. The answer holds the HMACs, so whoever may describe a token
-// may log in by it; barnabas.delegation.token.hide.hmac keeps it to owners and renewers.
+// may log in by it; barnabas.delegation.token.hide.hmac keeps it to owners and renewers, and
+// a dry run tells it nobody whom the ACLs would not.
 func (b *Broker) handleDescribeDelegationToken(r *request) {
 	req := r.msg.(*kmsg.DescribeDelegationTokenRequest)
 	resp := kmsg.NewPtrDescribeDelegationTokenResponse()
@@ -219,10 +220,16 @@ func (b *Broker) describeTokens(r *request, owners []kmsg.DescribeDelegationToke
 			continue
 		}
 		own := ownsOrRenews(t, r.session.principal) || t.Requester == r.session.principal.String()
-		if !own && !b.mayKnow(r, acl.Describe, acl.DelegationToken(t.ID)) && !b.mayKnow(r, acl.DescribeTokens, acl.User(t.Owner)) {
-			continue
+		granted := own || b.isGranted(r, acl.Describe, acl.DelegationToken(t.ID)) || b.isGranted(r, acl.DescribeTokens, acl.User(t.Owner))
+		if !granted {
+			if !b.mayKnow(r, acl.Describe, acl.DelegationToken(t.ID)) {
+				continue
+			}
+			// A dry run lets pass, and reports. But an HMAC lets one log in as another for as long
+			// as the token lasts, which may be after the dry run.
+			b.authorize(r, acl.Describe, acl.DelegationToken(t.ID))
 		}
-		tells := own || !b.tokens.hideHMAC
+		tells := own || granted && !b.tokens.hideHMAC
 		if !own && tells && b.audit.Enabled() {
 			e := r.event(audit.Administration, audit.Succeeded)
 			e.Changes = []audit.Change{{Resource: "DelegationToken:" + t.ID, What: "tell its secret, owner=" + t.Owner}}

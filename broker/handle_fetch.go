@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/barnabas-broker/barnabas/log"
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -37,6 +38,7 @@ type fetch struct {
 	waiter  *replication.Waiter
 	expired timer
 	late    bool // the deadline has passed, or the connection closed
+	large   bool // it was admitted with the memory that it takes
 	ended   bool
 }
 
@@ -108,7 +110,7 @@ func (f *fetch) reset() {
 	}
 	f.b, f.r, f.conn, f.session, f.waiter = nil, nil, nil, nil, nil
 	f.partitions, f.results, f.gaps, f.owner = partitions, results, f.gaps[:0], f.owner[:0]
-	f.full, f.replica, f.late, f.ended, f.hardLimit = false, false, false, false, false
+	f.full, f.replica, f.late, f.large, f.ended, f.hardLimit = false, false, false, false, false, false
 }
 
 // prepare takes over what the request says of all partitions.
@@ -142,20 +144,26 @@ func (f *fetch) openSession() protocol.ErrorCode {
 	f.full = true
 	usesIDs := f.r.version >= 13
 	id, epoch := f.req.SessionID, f.req.SessionEpoch
+	asked := 0
+	for t := range f.req.Topics {
+		asked += len(f.req.Topics[t].Partitions)
+	}
 	if epoch == finalSessionEpoch || epoch == initialSessionEpoch {
 		if id != 0 {
 			f.b.sessions.remove(id, f.r.session.principal)
 		}
+		f.admit(asked)
 		f.takePartitions(usesIDs)
 		if epoch == initialSessionEpoch && f.r.version >= 7 {
 			f.session = f.b.sessions.create(f.partitions, f.r.session.principal, usesIDs, f.replica)
 		}
 		return protocol.None
 	}
-	session := f.b.sessions.get(id, f.r.session.principal)
+	session, size := f.b.sessions.get(id, f.r.session.principal)
 	if session == nil {
 		return protocol.ErrFetchSessionIDNotFound
 	}
+	f.admit(asked + size)
 	session.mu.Lock()
 	defer session.mu.Unlock()
 	if epoch != session.epoch {
@@ -165,6 +173,7 @@ func (f *fetch) openSession() protocol.ErrorCode {
 		return protocol.ErrFetchSessionTopicIDError
 	}
 	f.takePartitions(usesIDs)
+	memory := session.memory
 	for i := range f.partitions {
 		session.put(f.partitions[i])
 	}
@@ -185,12 +194,31 @@ func (f *fetch) openSession() protocol.ErrorCode {
 		f.b.sessions.remove(id, f.r.session.principal)
 		return protocol.None
 	}
+	if session.memory != memory && !f.b.sessions.resized(session) {
+		return protocol.ErrFetchSessionIDNotFound
+	}
 	f.partitions = f.partitions[:0]
 	for e := session.order.Front(); e != nil; e = e.Next() {
 		f.partitions = append(f.partitions, e.Value.(*sessionPartition).fetchPartition)
 	}
 	f.session, f.full = session, false
 	return protocol.None
+}
+
+// fetchPartitionMemory is about what a partition of a fetch takes until it is answered.
+const fetchPartitionMemory = 64 + int(unsafe.Sizeof(fetchPartition{})+unsafe.Sizeof(fetchResult{}))
+
+// admit waits until there is memory for as many partitions, if they are no few.
+func (f *fetch) admit(partitions int) {
+	memory := int64(partitions*fetchPartitionMemory + len(f.r.body))
+	if memory <= freeMemory {
+		return
+	}
+	f.conn.admit(memory)
+	f.large = true
+	f.conn.mu.Lock()
+	defer f.conn.mu.Unlock()
+	f.r.admitted = memory
 }
 
 // takePartitions copies the request's partitions, with names that outlive its buffer.

@@ -68,6 +68,7 @@ func (b *Broker) handleJoinGroup(r *request) {
 		r.reply(resp)
 		return
 	}
+	defer b.admitted.release(r.letGo())
 	b.groups.JoinGroup(b.groupContext(r), req, func(resp *kmsg.JoinGroupResponse) { r.handOverReply(resp) })
 }
 
@@ -84,6 +85,7 @@ func (b *Broker) handleSyncGroup(r *request) {
 		resp.ErrorCode = int16(protocol.ErrGroupAuthorizationFailed)
 		r.reply(resp)
 	default:
+		defer b.admitted.release(r.letGo())
 		b.groups.SyncGroup(b.groupContext(r), req, func(resp *kmsg.SyncGroupResponse) { r.handOverReply(resp) })
 	}
 }

@@ -92,7 +92,7 @@ func (p *produce) begin() {
 				err = p.append(image, topic, &asked.Partitions[i], out)
 			}
 			if err != nil {
-				p.fail(out, err)
+				p.fail(out, err, len(asked.Partitions[i].Records))
 				p.r.conn.target = target{} // it may be no more
 			}
 		}
@@ -257,11 +257,14 @@ func (p *produce) appended(partition *replication.Partition, info *log.AppendInf
 	return nil
 }
 
-// fail puts an error into a partition's answer.
-func (p *produce) fail(out *protocol.ProduceResponsePartition, err error) {
+// fail puts the error of so many bytes of records into a partition's answer.
+func (p *produce) fail(out *protocol.ProduceResponsePartition, err error, size int) {
 	p.failed = true
 	p.b.metrics.failedProduce.Add(1)
 	out.ErrorCode = codeOf(err)
+	if out.ErrorCode == protocol.ErrMessageTooLarge {
+		p.b.metrics.bytesRejected.Add(int64(size))
+	}
 	if out.ErrorCode == protocol.ErrUnknownServerError || out.ErrorCode == protocol.ErrKafkaStorageError {
 		p.b.logger.Error("produce failed", "partition", out.Index, "clientId", p.r.clientID, "err", err)
 	}

@@ -184,6 +184,9 @@ func (b *Broker) closeExcess() {
 	}
 }
 
+// tick sets the coarse clock, whatever becomes of the wall clock.
+func (b *Broker) tick() { b.coarseNow.Store(1 + int64(time.Since(b.started)/time.Second)) }
+
 // sweep keeps the coarse clock, and looks at the connections now and then.
 func (b *Broker) sweep(ctx context.Context) {
 	defer b.wg.Done()
@@ -194,7 +197,7 @@ func (b *Broker) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			b.coarseNow.Store(1 + int64(time.Since(b.started)/time.Second)) // whatever becomes of the wall clock
+			b.tick()
 		}
 		most := b.config().Broker().Network.ConnectionsMaxIdle
 		if most < 0 {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/barnabas-broker/barnabas/auth"
@@ -26,7 +25,7 @@ func (b *Broker) kerberos(c *config.Config, listener string, file config.JAASFil
 	if path == "" || options["principal"] == "" {
 		return madeMechanism{}, errors.New("the Krb5LoginModule of mechanism GSSAPI needs keyTab and principal")
 	}
-	keytab, err := os.ReadFile(path)
+	keytab, err := kerberos.ReadKeytab(path)
 	if err != nil {
 		return madeMechanism{}, fmt.Errorf("keyTab: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -203,7 +202,7 @@ func readJAASFile(c *config.Config) (config.JAASFile, error) {
 	if path == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := auth.ReadFile(path, 1<<20)
 	if err != nil {
 		return nil, fmt.Errorf("java.security.auth.login.config: %w", err)
 	}
@@ -262,7 +261,7 @@ func (b *Broker) mechanism(c *config.Config, listener, name string, file config.
 		if name == auth.MechanismScramSHA512 {
 			hash, number = auth.ScramSHA512, metadata.ScramSHA512
 		}
-		o := auth.ScramOptions{Hash: hash, Pepper: b.scramPepper, Credential: func(user string) (auth.ScramCredential, bool) {
+		o := auth.ScramOptions{Hash: hash, Pepper: b.scramPepper, Iterations: func() int32 { return b.scramIterations.of(b.store.Image(), number) }, Credential: func(user string) (auth.ScramCredential, bool) {
 			c := b.store.Image().ScramCredential(user, number)
 			if c == nil {
 				return auth.ScramCredential{}, false

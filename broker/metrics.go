@@ -22,6 +22,7 @@ type metrics struct {
 	messagesIn        atomic.Int64
 	bytesOut          atomic.Int64 // of records fetched
 	sendfileBytes     atomic.Int64 // of those, by sendfile
+	bytesRejected     atomic.Int64 // of records that were too large to be produced
 	failedProduce     atomic.Int64
 	failedFetch       atomic.Int64
 	produceConversion atomic.Int64
@@ -62,12 +63,17 @@ func (a *apiMetrics) requests() (n int64) {
 	return n
 }
 
+// finished is how many requests were answered.
+func (a *apiMetrics) finished() (n int64) {
+	for i := range a.buckets {
+		n += a.buckets[i].Load()
+	}
+	return n
+}
+
 // inFlight is how many requests have begun and not finished.
 func (a *apiMetrics) inFlight() int64 {
-	var finished int64
-	for i := range a.buckets { // before those that have begun, so that the difference is not negative
-		finished += a.buckets[i].Load()
-	}
+	finished := a.finished() // before those that have begun, so that the difference is not negative
 	return a.requests() - finished
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/broker/exposition"
 	"github.com/barnabas-broker/barnabas/log"
+	"github.com/barnabas-broker/barnabas/protocol"
 	"github.com/barnabas-broker/barnabas/replication"
 )
 
@@ -77,6 +78,12 @@ func (b *Broker) writeTraffic(w *exposition.Writer, topics bool) {
 	w.Counter("kafka_server_brokertopicmetrics_bytesout_total", "Bytes of records sent to consumers.")
 	w.Int(m.bytesOut.Load())
 	byTopic(func(t *topicTraffic) int64 { return t.bytesOut })
+	w.Counter("kafka_server_brokertopicmetrics_bytesrejected_total", "Bytes of records refused because a batch was larger than max.message.bytes.")
+	w.Int(m.bytesRejected.Load())
+	w.Counter("kafka_server_brokertopicmetrics_totalproducerequests_total", "Produce requests. Kafka counts each partition of them.")
+	w.Int(m.apis[protocol.KeyProduce].requests())
+	w.Counter("kafka_server_brokertopicmetrics_totalfetchrequests_total", "Fetch requests. Kafka counts each partition of them, each time that it looks.")
+	w.Int(m.apis[protocol.KeyFetch].requests())
 	w.Counter("kafka_server_brokertopicmetrics_failedproducerequests_total", "Partitions of Produce requests that were answered with an error.")
 	w.Int(m.failedProduce.Load())
 	w.Counter("kafka_server_brokertopicmetrics_failedfetchrequests_total", "Partitions of Fetch requests that were answered with an error.")
@@ -117,6 +124,14 @@ func (b *Broker) writeRequests(w *exposition.Writer) {
 				label = "other"
 			}
 			w.Int(n, "request", name, "version", label)
+		}
+	})
+	w.Summary("kafka_network_requestmetrics_totaltimems", "Milliseconds from a request read to its answer handed to the socket, as of the histogram of durations. FetchConsumer is Fetch.")
+	used(func(name string, a *apiMetrics) {
+		count, sum := a.finished(), float64(a.nanos.Load())/1e6
+		w.Total(count, sum, "request", name)
+		if name == "Fetch" { // no other broker fetches here yet
+			w.Total(count, sum, "request", "FetchConsumer")
 		}
 	})
 	w.Gauge("barnabas_broker_requests_in_flight", "Requests that have been read and not been answered, those that wait on purpose included.")
@@ -208,6 +223,10 @@ func (b *Broker) writeReplicas(w *exposition.Writer) {
 	gauge("underreplicatedpartitions", underReplicated, "Partitions led here with fewer replicas in sync than assigned.")
 	gauge("underminisrpartitioncount", underMinISR, "Partitions led here with fewer replicas in sync than min.insync.replicas.")
 	gauge("atminisrpartitioncount", atMinISR, "Partitions led here with exactly min.insync.replicas replicas in sync.")
+	for _, name := range []string{"isrshrinks", "isrexpands"} {
+		w.Counter("kafka_server_replicamanager_"+name+"_total", "Changes of sets of in-sync replicas: none, while there is no replication between brokers.")
+		w.Int(0)
+	}
 }
 
 func (b *Broker) writeCluster(w *exposition.Writer) {

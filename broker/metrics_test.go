@@ -3,6 +3,7 @@ package broker_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/barnabas-broker/barnabas/broker/brokertest"
 	"github.com/barnabas-broker/barnabas/broker/exposition"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -19,8 +21,8 @@ import (
 // broker's metrics.
 func metricsOf(t *testing.T) string {
 	t.Helper()
-	b := brokertest.Start(t)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("seen"),
+	b := brokertest.Start(t, "message.max.bytes=5000")
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("seen"), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ConsumerGroup("watchers"), kgo.ConsumeTopics("seen"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +33,9 @@ func metricsOf(t *testing.T) string {
 		if err := cl.ProduceSync(ctx, kgo.StringRecord("hello")).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := cl.ProduceSync(ctx, kgo.StringRecord(strings.Repeat("too large", 1000))).FirstErr(); !errors.Is(err, kerr.MessageTooLarge) {
+		t.Fatal(err)
 	}
 	for n := 0; n < 3; {
 		fetches := cl.PollFetches(ctx)
@@ -53,13 +58,18 @@ func TestMetricsCountWhatClientsDid(t *testing.T) {
 	for _, want := range []string{
 		`kafka_server_brokertopicmetrics_messagesin_total{topic="seen"} 3` + "\n",
 		"kafka_server_kafkaserver_brokerstate 3\n",
+		"kafka_server_brokertopicmetrics_totalproducerequests_total 4\n",
+		"kafka_server_brokertopicmetrics_bytesrejected_total 90",
+		`kafka_network_requestmetrics_totaltimems_count{request="Produce"} 4` + "\n",
+		`kafka_network_requestmetrics_totaltimems_count{request="FetchConsumer"} `,
+		"kafka_server_replicamanager_isrshrinks_total 0\n",
 		"kafka_server_replicamanager_underreplicatedpartitions 0\n",
 		"kafka_controller_kafkacontroller_activecontrollercount 1\n",
 		"kafka_coordinator_group_groupmetadatamanager_numgroups 1\n",
 		"kafka_coordinator_group_groupmetadatamanager_numgroupsstable 1\n",
 		"barnabas_group_members 1\n",
 		`kafka_log_log_logendoffset{topic="seen",partition="0"} 3` + "\n",
-		`barnabas_broker_request_duration_seconds_count{api="Produce"} 3` + "\n",
+		`barnabas_broker_request_duration_seconds_count{api="Produce"} 4` + "\n",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("%q is missing", want)
@@ -96,6 +106,7 @@ func TestDocumentMetricsListsThemAll(t *testing.T) {
 var beans = []struct{ prefix, bean string }{
 	{"kafka_server_brokertopicmetrics_", "kafka.server:type=BrokerTopicMetrics,name=*"},
 	{"kafka_server_fetchsessioncache_", "kafka.server:type=FetchSessionCache,name=*"},
+	{"kafka_network_requestmetrics_totaltimems", "kafka.network:type=RequestMetrics,name=TotalTimeMs,request=*"},
 	{"kafka_network_requestmetrics_requests_total", "kafka.network:type=RequestMetrics,name=RequestsPerSec,request=*,version=*"},
 	{"kafka_network_socketserver_", "kafka.network:type=SocketServer,name=*"},
 	{"kafka_server_socket_server_metrics_", "kafka.server:type=socket-server-metrics,listener=*"},

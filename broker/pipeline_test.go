@@ -70,3 +70,25 @@ func TestRequestsBeforeABadFrameAreAnswered(t *testing.T) {
 		t.Error("the connection is still open")
 	}
 }
+
+// So it is on a SASL listener for a client that has proved who it is.
+func TestRequestsBeforeOneThatIsTooLargeAreAnswered(t *testing.T) {
+	b := brokertest.Start(t, saslOptions("SASL_PLAINTEXT", "socket.request.max.bytes=100000")...)
+	w := dial(t, b)
+	if resp := w.authenticate("alice", "secret"); resp.ErrorCode != 0 {
+		t.Fatal(resp)
+	}
+	makeTopic(w, "before")
+	waiting := fetchOf("before", 0, 1<<20)
+	waiting.MaxWaitMillis, waiting.MinBytes = 50, 1
+	all := append(w.frame(waiting), 0, 0x10, 0, 0, 0, 0)
+	if _, err := w.conn.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	if id, _, err := w.receive(); err != nil || id != w.next {
+		t.Fatalf("answer to request %d: %v; want %d", id, err, w.next)
+	}
+	if _, _, err := w.receive(); err == nil {
+		t.Error("the connection is still open")
+	}
+}

@@ -132,7 +132,7 @@ func (c *conn) appendRun() {
 		a := &run.group[i]
 		out := &p.resp.Partitions[0]
 		if err := p.appended(run.partition, &a.Info, a.Err, out); err != nil {
-			p.fail(out, err)
+			p.fail(out, err, len(a.Records))
 			c.target = target{} // it may be no more
 		} else if !a.Info.Duplicate {
 			bytes, records = bytes+a.Info.Size, records+a.Info.RecordCount

@@ -121,6 +121,16 @@ func (r *request) apiName() string {
 // errorCode is the code of err as this request's answer carries it.
 func (r *request) errorCode(err error) int16 { return int16(codeOf(err)) }
 
+// letGo drops the decoded message and returns the memory that r was admitted with, for the
+// handler to release when it is done with the message: one that may wait long for other
+// clients' requests must not keep these from being admitted.
+func (r *request) letGo() (admitted int64) {
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	admitted, r.admitted, r.msg = r.admitted, 0, nil
+	return admitted
+}
+
 // reset makes the request ready for its next use. Small answer buffers are kept.
 func (r *request) reset() {
 	encoded, scratch := r.encoded, r.scratch

@@ -59,7 +59,7 @@ func scramUsers(c *config.Config) (wanted []auth.ScramUser, err error) {
 		}
 	}
 	if path, ok := c.Value(scramUsersFile); ok && path != "" {
-		text, err := os.ReadFile(path)
+		text, err := auth.ReadFile(path, 16<<20)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", scramUsersFile, err)
 		}

@@ -49,7 +49,7 @@ type telemetry struct {
 	version       int // of subscriptions
 	instances     map[protocol.UUID]*list.Element
 	recent        list.List // of *clientInstance, the last seen in front
-	byConn        map[uint64]protocol.UUID
+	byConn        map[uint64]*telemetryConn
 
 	// receiving lets one payload at a time be decompressed, which bounds the memory.
 	receiving sync.Mutex
@@ -71,6 +71,26 @@ type clientInstance struct {
 	lastError      protocol.ErrorCode
 }
 
+// telemetryConn is what a connection has brought. Guarded by telemetry.mu.
+type telemetryConn struct {
+	instance protocol.UUID // the last
+	pushes   int           // since that time
+	since    time.Time
+}
+
+// maxConnPushes bounds what is taken from one connection in a push interval, of whatever
+// client instances: ids are the clients' to choose. One client needs two or three.
+const maxConnPushes = 16
+
+// takesPush says whether the connection may push once more.
+func (c *telemetryConn) takesPush(now time.Time, interval time.Duration) bool {
+	if now.Sub(c.since) >= interval {
+		c.pushes, c.since = 0, now
+	}
+	c.pushes++
+	return c.pushes <= maxConnPushes
+}
+
 // clientAttributes are what the match of a subscription can select by.
 type clientAttributes struct {
 	connection      uint64
@@ -85,7 +105,7 @@ func newTelemetry(c config.Telemetry, logger *slog.Logger) (*telemetry, error) {
 	t := &telemetry{
 		maxBytes: int(c.MaxBytes), now: time.Now, logger: logger,
 		subscriptions: map[string]config.ClientSubscription{},
-		instances:     map[protocol.UUID]*list.Element{}, byConn: map[uint64]protocol.UUID{},
+		instances:     map[protocol.UUID]*list.Element{}, byConn: map[uint64]*telemetryConn{},
 	}
 	var err error
 	t.receiver, err = openTelemetryReceiver(c.Receiver, logger)
@@ -131,9 +151,9 @@ func (t *telemetry) apply(d *metadata.Delta, image *metadata.Image) {
 func (t *telemetry) forget(connection uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if id, ok := t.byConn[connection]; ok {
+	if c, ok := t.byConn[connection]; ok {
 		delete(t.byConn, connection)
-		t.dropLocked(id)
+		t.dropLocked(c.instance)
 	}
 }
 
@@ -216,6 +236,9 @@ func (t *telemetry) accept(p telemetryPush, a clientAttributes) error {
 	defer t.mu.Unlock()
 	c := t.instanceLocked(p.clientInstanceID, a)
 	err := c.judge(p, t.now(), t.maxBytes)
+	if err == nil && !t.connLocked(a.connection).takesPush(t.now(), c.interval) {
+		err = protocol.Errorf(protocol.ErrThrottlingQuotaExceeded, "More than %d pushes of one connection within the push interval", maxConnPushes)
+	}
 	c.terminating = p.terminating
 	c.lastError = codeOf(err)
 	return err
@@ -269,6 +292,15 @@ func (t *telemetry) receive(p telemetryPush, a clientAttributes) error {
 	return t.receiver.receive(p.clientInstanceID, a, p.terminating, metrics)
 }
 
+func (t *telemetry) connLocked(id uint64) *telemetryConn {
+	c := t.byConn[id]
+	if c == nil {
+		c = new(telemetryConn)
+		t.byConn[id] = c
+	}
+	return c
+}
+
 // instanceLocked returns what is known of a client, which is made new if it is not known,
 // and matched again if the subscriptions have changed.
 func (t *telemetry) instanceLocked(id protocol.UUID, a clientAttributes) *clientInstance {
@@ -280,7 +312,7 @@ func (t *telemetry) instanceLocked(id protocol.UUID, a clientAttributes) *client
 			if c.version < t.version {
 				c = t.newInstanceLocked(id, c.attributes)
 				e.Value = c
-				t.byConn[a.connection] = id
+				t.connLocked(a.connection).instance = id
 			}
 			c.lastSeen = now
 			t.recent.MoveToFront(e)
@@ -291,7 +323,7 @@ func (t *telemetry) instanceLocked(id protocol.UUID, a clientAttributes) *client
 	c := t.newInstanceLocked(id, a)
 	c.lastSeen = now
 	t.instances[id] = t.recent.PushFront(c)
-	t.byConn[a.connection] = id
+	t.connLocked(a.connection).instance = id
 	if len(t.instances) > maxClientInstances {
 		t.dropLocked(t.recent.Back().Value.(*clientInstance).id)
 	}

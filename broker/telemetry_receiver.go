@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 
@@ -12,39 +13,54 @@ import (
 // telemetryFile appends each payload to a file, after its length as a varint: the stream
 // form of Protocol Buffers' own libraries (parseDelimitedFrom and kin).
 type telemetryFile struct {
-	file   *os.File
-	size   int64 // up to here the file is whole; -1: cannot be cut back, a pipe
+	file   telemetryRegular
+	size   int64 // up to here the file is whole
+	torn   bool  // there is more, which could not be cut off
 	buffer []byte
 }
 
-func openTelemetryFile(path string) (*telemetryFile, error) {
+// telemetryRegular is what telemetryFile needs of an os.File.
+type telemetryRegular interface {
+	io.WriteCloser
+	Truncate(size int64) error
+}
+
+func openTelemetryFile(path string) (telemetryReceiver, error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	r := &telemetryFile{file: file, size: -1}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		r.size = info.Size()
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
 	}
-	return r, nil
+	if !info.Mode().IsRegular() {
+		return newTelemetryPipe(file), nil
+	}
+	return &telemetryFile{file: file, size: info.Size()}, nil
 }
 
 func (r *telemetryFile) receive(_ protocol.UUID, _ clientAttributes, _ bool, metrics []byte) error {
 	r.buffer = binary.AppendUvarint(r.buffer[:0], uint64(len(metrics)))
 	r.buffer = append(r.buffer, metrics...)
+	if r.torn {
+		if err := r.file.Truncate(r.size); err != nil {
+			return err
+		}
+		r.torn = false
+	}
 	n, err := r.file.Write(r.buffer)
 	if cap(r.buffer) > 64<<10 {
 		r.buffer = nil
 	}
-	if r.size >= 0 {
-		if err != nil {
-			// Half a message would make the rest of the file unreadable.
-			r.file.Truncate(r.size)
-			return err
-		}
-		r.size += int64(n)
+	if err != nil {
+		// Half a message would make the rest of the file unreadable.
+		r.torn = r.file.Truncate(r.size) != nil
+		return err
 	}
-	return err
+	r.size += int64(n)
+	return nil
 }
 
 func (r *telemetryFile) close() { r.file.Close() }

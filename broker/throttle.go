@@ -69,9 +69,10 @@ func (r *request) setThrottle(resp kmsg.Response) {
 	}
 }
 
-// mute keeps the connection from being read for d from now.
+// mute keeps the connection from being read for d from now, whatever becomes of the wall
+// clock.
 func (c *conn) mute(d time.Duration) {
-	until := time.Now().Add(d).UnixNano()
+	until := int64(time.Since(c.b.started) + d)
 	for {
 		have := c.mutedUntil.Load()
 		if have >= until || c.mutedUntil.CompareAndSwap(have, until) {
@@ -87,8 +88,10 @@ func (c *conn) waitMuted() error {
 		return err
 	}
 	for {
-		left := time.Until(time.Unix(0, c.mutedUntil.Load()))
+		until := c.mutedUntil.Load()
+		left := time.Duration(until) - time.Since(c.b.started)
 		if left <= 0 {
+			c.mutedUntil.CompareAndSwap(until, 0)
 			c.touch()
 			return nil
 		}

@@ -61,6 +61,11 @@ func (l *Log) appendValidated(group []GroupAppend, cfg *Config, nowMs int64) {
 	}
 	w.at = len(group)
 	w.write()
+	if w.writeErr != nil {
+		// The producers' state counts in what was not written: before anybody else asks it,
+		// the log is out of service.
+		w.writeErr = l.fail("append to", w.writeErr)
+	}
 	mustSync := w.appended && w.writeErr == nil && l.mustSyncLocked(cfg)
 	l.mu.Unlock()
 	l.manager.groupBuffers.Put(w.scratch)

@@ -163,3 +163,33 @@ func TestAGroupThatCannotBeWrittenIsRefused(t *testing.T) {
 		t.Errorf("the log ends at %d, it ended at %d", got, end)
 	}
 }
+
+// Until the log is out of service the producers' state would take what was not written for
+// what is there, and a retry on another connection for a duplicate.
+func TestALogIsOutOfServiceBeforeAnybodyAsksAfterAFailedWrite(t *testing.T) {
+	fsys := newFaultyFS()
+	var l *Log
+	failures := 0
+	m := testManager(t, "/data", func(o *ManagerOptions) {
+		o.FS = fsys
+		o.OnDirFailure = func(string, error) {
+			failures++
+			if l.mu.TryLock() {
+				l.mu.Unlock()
+				t.Error("others may ask before the directory has failed")
+			}
+		}
+	})
+	l = testLog(t, m, nil)
+	mustAppend(t, l, testBatch(t, 1, 100, 1))
+	b, err := protocol.AppendBatch(nil, protocol.BatchOptions{Producer: &protocol.Producer{ID: 1}}, protocol.Record{Value: []byte("v")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys.failAt, fsys.failIn = fsys.changes+1, "/data"
+	group := []GroupAppend{{Records: b, Options: AppendOptions{RequestVersion: 9}}}
+	l.AppendGroup(group)
+	if !errors.Is(group[0].Err, protocol.ErrKafkaStorageError) || failures != 1 {
+		t.Errorf("%v, after %d failures", group[0].Err, failures)
+	}
+}

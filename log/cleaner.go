@@ -6,12 +6,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/barnabas-broker/barnabas/protocol"
 )
@@ -69,7 +70,7 @@ func (o CleanerOptions) withDefaults() CleanerOptions {
 // Any goroutine may call its methods. Memory is bounded by DedupeBufferSize and
 // IOBufferSize, but for batches larger than the latter, and let go after each compaction.
 type Cleaner struct {
-	opts     CleanerOptions
+	opts     CleanerOptions // but for what cleanerSettings has
 	throttle cleanerThrottle
 
 	mu          sync.Mutex
@@ -78,6 +79,25 @@ type Cleaner struct {
 	uncleanable map[protocol.TopicPartition]struct{}
 	dirs        map[string]*cleanerDir
 	status      CleanerStatus
+	settings    cleanerSettings
+	altered     chan struct{} // closed when settings have changed since Run read them
+}
+
+// cleanerSettings are the options that [Cleaner.Configure] changes.
+type cleanerSettings struct {
+	threads           int
+	dedupeBufferSize  int64
+	ioBufferSize      int
+	maxBytesPerSecond float64 // throttle has it too
+	backoff           time.Duration
+}
+
+// settings are those of the options, or an error if they cannot be kept.
+func (o CleanerOptions) settings() (cleanerSettings, error) {
+	if float64(o.DedupeBufferSize/int64(o.Threads)/offsetMapSlotSize)*o.LoadFactor <= 1 {
+		return cleanerSettings{}, fmt.Errorf("the dedupe buffer of %d bytes is too small for %d cleaner threads", o.DedupeBufferSize, o.Threads)
+	}
+	return cleanerSettings{o.Threads, o.DedupeBufferSize, o.IOBufferSize, o.MaxBytesPerSecond, o.Backoff}, nil
 }
 
 // cleanerState is there while a partition is being worked on or paused.
@@ -111,10 +131,13 @@ func NewCleaner(opts CleanerOptions) (*Cleaner, error) {
 	if o.Logs == nil {
 		return nil, errors.New("a cleaner needs logs")
 	}
-	if float64(o.DedupeBufferSize/int64(o.Threads)/offsetMapSlotSize)*o.LoadFactor <= 1 {
-		return nil, fmt.Errorf("the dedupe buffer of %d bytes is too small for %d cleaner threads", o.DedupeBufferSize, o.Threads)
+	settings, err := o.settings()
+	if err != nil {
+		return nil, err
 	}
 	c := &Cleaner{
+		settings:    settings,
+		altered:     make(chan struct{}),
 		opts:        o,
 		partitions:  make(map[protocol.TopicPartition]*cleanerState),
 		uncleanable: make(map[protocol.TopicPartition]struct{}),
@@ -135,24 +158,73 @@ func NewCleaner(opts CleanerOptions) (*Cleaner, error) {
 	return c, nil
 }
 
-// Run cleans until ctx is done, in as many goroutines as the options say, and returns
+// Configure takes the options that may change while the cleaner runs: Threads,
+// DedupeBufferSize, IOBufferSize, MaxBytesPerSecond and Backoff. As on Apache Kafka the
+// compactions under way end then, and begin anew.
+func (c *Cleaner) Configure(opts CleanerOptions) error {
+	o := opts.withDefaults()
+	o.LoadFactor = c.opts.LoadFactor
+	settings, err := o.settings()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if settings != c.settings {
+		c.settings = settings
+		c.throttle.set(settings.maxBytesPerSecond)
+		close(c.altered)
+		c.altered = make(chan struct{})
+	}
+	return nil
+}
+
+// Options returns the options in force.
+func (c *Cleaner) Options() CleanerOptions {
+	o := c.opts
+	s, _ := c.current()
+	o.Threads, o.DedupeBufferSize, o.IOBufferSize = s.threads, s.dedupeBufferSize, s.ioBufferSize
+	o.MaxBytesPerSecond, o.Backoff = s.maxBytesPerSecond, s.backoff
+	return o
+}
+
+// current returns the settings in force, and what is closed when they are no longer.
+func (c *Cleaner) current() (cleanerSettings, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.settings, c.altered
+}
+
+// Run cleans until ctx is done, in as many goroutines as the settings say, and returns
 // when the last has stopped.
 func (c *Cleaner) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for range c.opts.Threads {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				cleaned, err := c.CleanOnce(ctx)
-				if err != nil && ctx.Err() == nil {
-					c.opts.Logger.Error("Compaction failed", "err", err)
-				}
-				if !cleaned || err != nil {
-					sleepOrDone(ctx, c.opts.Backoff)
-				}
-			}
-		})
+	for ctx.Err() == nil {
+		settings, altered := c.current()
+		running, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		for range settings.threads {
+			wg.Go(func() { c.run(running, settings.backoff) })
+		}
+		select {
+		case <-ctx.Done():
+		case <-altered:
+		}
+		stop()
+		wg.Wait()
 	}
-	wg.Wait()
+}
+
+// run is one of Run's goroutines.
+func (c *Cleaner) run(ctx context.Context, backoff time.Duration) {
+	for ctx.Err() == nil {
+		cleaned, err := c.CleanOnce(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.opts.Logger.Error("Compaction failed", "err", err)
+		}
+		if !cleaned || err != nil {
+			sleepOrDone(ctx, backoff)
+		}
+	}
 }
 
 func sleepOrDone(ctx context.Context, d time.Duration) {
@@ -288,7 +360,7 @@ func (c *Cleaner) markUncleanable(tp protocol.TopicPartition) {
 // compact runs one pass over a log that has been taken.
 func (c *Cleaner) compact(ctx context.Context, l *logToClean) error {
 	started := c.opts.Now()
-	threads := int64(c.opts.Threads)
+	settings, _ := c.current()
 	var seed [16]byte
 	c.opts.Rand(seed[:])
 	pass := &cleanerPass{
@@ -297,8 +369,8 @@ func (c *Cleaner) compact(ctx context.Context, l *logToClean) error {
 		firstDirtyOffset:       l.firstDirtyOffset,
 		firstUncleanableOffset: l.firstUncleanableOffset,
 		nowMs:                  started.UnixMilli(),
-		offsets:                newOffsetMap(c.opts.DedupeBufferSize/threads, c.opts.LoadFactor, seed),
-		buffer:                 make([]byte, max(c.opts.IOBufferSize/int(threads)/2, 1024)),
+		offsets:                newOffsetMap(settings.dedupeBufferSize/int64(settings.threads), c.opts.LoadFactor, seed),
+		buffer:                 make([]byte, max(settings.ioBufferSize/settings.threads/2, 1024)),
 		throttle:               func(bytes int) error { return c.throttle.wait(ctx, bytes) },
 		stopped:                func() error { return c.checkStopped(ctx, l.partition) },
 	}
@@ -323,11 +395,13 @@ func (c *Cleaner) compact(ctx context.Context, l *logToClean) error {
 		return nil
 	}
 	err = fmt.Errorf("compact %s: %w", l.partition, err)
-	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+	switch {
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE): // later there may be descriptors again
+	case isDiskError(err):
 		c.opts.OnDirFailure(l.log.DataDir(), err)
-		return err
+	default:
+		c.markUncleanable(l.partition)
 	}
-	c.markUncleanable(l.partition)
 	return err
 }
 
@@ -370,9 +444,6 @@ func (c *Cleaner) deleteOldSegments(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// SetMaxBytesPerSecond changes log.cleaner.io.max.bytes.per.second; 0 is unlimited.
-func (c *Cleaner) SetMaxBytesPerSecond(n float64) { c.throttle.set(n) }
 
 // Status tells of the last look through the logs and the last pass.
 func (c *Cleaner) Status() CleanerStatus {

@@ -2,7 +2,6 @@ package log
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -442,19 +442,30 @@ func TestAnUnreadableCheckpointStartsOver(t *testing.T) {
 	}
 }
 
+// A directory goes offline for its disk, not for one file in it.
 func TestAFailingDiskIsReported(t *testing.T) {
-	dir := t.TempDir()
-	l := newMemoryLog(dir, "t", compactConfig())
-	l.write(t, protocol.BatchOptions{}, "a=1", "a=2")
-	l.roll()
-	l.replaceError = &fs.PathError{Op: "rename", Path: "x", Err: errors.New("input/output error")}
-	var failed []string
-	c := newTestCleaner(t, CleanerOptions{Dirs: []string{dir}, OnDirFailure: func(dir string, err error) { failed = append(failed, dir) }}, l)
-	if _, err := c.CleanOnce(context.Background()); err == nil || !slices.Equal(failed, []string{dir}) {
-		t.Errorf("error %v, failed %v", err, failed)
-	}
-	if _, there := c.Checkpoint(dir, l.partition); there {
-		t.Error("the checkpoint moved")
+	for _, tt := range []struct {
+		err              syscall.Errno
+		dirFails, leftBe bool
+	}{
+		{syscall.EIO, true, false},
+		{syscall.ENOENT, false, true},
+		{syscall.EACCES, false, true},
+		{syscall.EMFILE, false, false}, // there may be descriptors again the next time
+	} {
+		dir := t.TempDir()
+		l := newMemoryLog(dir, "t", compactConfig())
+		l.write(t, protocol.BatchOptions{}, "a=1", "a=2")
+		l.roll()
+		l.replaceError = &fs.PathError{Op: "rename", Path: "x", Err: tt.err}
+		var failed []string
+		c := newTestCleaner(t, CleanerOptions{Dirs: []string{dir}, OnDirFailure: func(dir string, err error) { failed = append(failed, dir) }}, l)
+		if _, err := c.CleanOnce(context.Background()); err == nil || slices.Equal(failed, []string{dir}) != tt.dirFails || c.hasUncleanable() != tt.leftBe {
+			t.Errorf("error %v, failed %v, left be: %v", err, failed, c.hasUncleanable())
+		}
+		if _, there := c.Checkpoint(dir, l.partition); there {
+			t.Error("the checkpoint moved")
+		}
 	}
 }
 
@@ -486,6 +497,56 @@ func TestRunCompactsAtTheRateAllowedAndStops(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// Settings that are altered while the cleaner runs count at once: neither its rest nor a
+// compaction that the old rate holds up is waited for.
+func TestAlteredSettingsCountAtOnce(t *testing.T) {
+	for name, held := range map[string]CleanerOptions{
+		"backoff": {Backoff: 1000 * time.Hour},
+		"rate":    {MaxBytesPerSecond: 0.001},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				l := newMemoryLog(dir, "t", compactConfig())
+				write := func() {
+					for range 10 {
+						l.write(t, protocol.BatchOptions{}, "a="+strings.Repeat("x", 1000))
+						l.roll()
+					}
+				}
+				if name == "rate" {
+					write()
+				}
+				held.Dirs = []string{dir}
+				c := newTestCleaner(t, held, l)
+				ctx, cancel := context.WithCancel(context.Background())
+				var wg sync.WaitGroup
+				wg.Go(func() { c.Run(ctx) })
+				synctest.Wait()
+				if name == "backoff" {
+					write()
+				}
+				time.Sleep(time.Hour)
+				if _, there := c.Checkpoint(dir, l.partition); there {
+					t.Fatal("compacted before anything was altered")
+				}
+				if err := c.Configure(CleanerOptions{Threads: 4, DedupeBufferSize: 1}); err == nil {
+					t.Error("a dedupe buffer of a byte was taken")
+				}
+				if err := c.Configure(CleanerOptions{Threads: 2, Backoff: time.Second}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if _, there := c.Checkpoint(dir, l.partition); !there {
+					t.Error("not compacted with the new settings")
+				}
+				cancel()
+				wg.Wait()
+			})
+		})
+	}
 }
 
 func TestSegmentsAreGroupedUpToTheirFullSize(t *testing.T) {

@@ -17,7 +17,7 @@ type cleanerThrottle struct {
 func (t *cleanerThrottle) set(perSecond float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.perSecond = perSecond
+	t.perSecond, t.free = perSecond, time.Time{} // what is owed was owed at the old rate
 }
 
 // wait pays for bytes: it returns when they are within the rate, or ctx is done. A second

@@ -120,6 +120,11 @@ func (h *crashHistory) check() {
 		}
 		b, err := data.Region.AppendTo(nil)
 		data.Region.Release()
+		if err == nil && len(b) == 0 && h.powerCut && next >= h.durable {
+			// A truncation was undone, and neither what came back nor what was written since is
+			// sound: the log ends at the base of an empty segment.
+			break
+		}
 		if err != nil || len(b) == 0 {
 			h.fail("read at %d: %d bytes, %v", next, len(b), err)
 		}
@@ -280,7 +285,7 @@ func TestAnIOErrorTakesItsDirectoryOffline(t *testing.T) {
 		t.Errorf("create after a failure: %v", err)
 	}
 	m.RunCheckpoint()
-	if err := m.Close(context.Background()); !errors.Is(err, protocol.ErrKafkaStorageError) {
+	if err := m.Close(context.Background()); err != nil {
 		t.Errorf("close with an offline directory: %v", err)
 	}
 	fsys.failAt = 0

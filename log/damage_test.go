@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -284,5 +285,38 @@ func TestWhatCouldNotBeLoadedIsRecoveredLater(t *testing.T) {
 	l := m.Get(testPartition)
 	if l == nil || l.LogStartOffset() != 4 || l.LogEndOffset() != 30 {
 		t.Errorf("the log after its repair: %v", l)
+	}
+}
+
+// Apache takes the whole data directory offline for it. All that the file tells is in the batches.
+func TestLeaderEpochsAreTakenFromTheBatchesIfTheirFileIsDamaged(t *testing.T) {
+	dir := t.TempDir()
+	m := testManager(t, dir, nil)
+	l := testLog(t, m, configWith(func(c *Config) { c.SegmentSize = 2000 }))
+	for i := range 20 {
+		if _, err := l.Append(testBatch(t, 3, 100, 1000), AppendOptions{RequestVersion: 9, LeaderEpoch: int32(i / 4 * 2)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.RaiseHighWatermark(l.LogEndOffset())
+	if _, err := l.DeleteRecordsTo(15); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(l.epochs.Load().Entries())
+	file := filepath.Join(l.Dir(), LeaderEpochCheckpointName)
+	mustClose(t, m)
+	os.Remove(file) // so that the manifest is not believed
+	if err := os.WriteFile(file, []byte("0\n5\n0 0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second start finds a sound file
+		m = testManager(t, dir, nil)
+		if got := m.Get(testPartition).epochs.Load().Entries(); !slices.Equal(got, want) {
+			t.Errorf("epochs %v, want %v", got, want)
+		}
+		mustClose(t, m)
+	}
+	if _, err := OpenLeaderEpochCache(OS{}, filepath.Dir(file)); err != nil {
+		t.Error(err)
 	}
 }

@@ -30,6 +30,7 @@ type LeaderEpochCache struct {
 	entries atomic.Pointer[[]EpochEntry] // never changed in place; nil if there are none
 	flushMu sync.Mutex                   // held while the file is written
 	flushed *[]EpochEntry                // what the file holds; guarded by flushMu
+	retired bool                         // the file's place is another's; guarded by flushMu
 }
 
 // OpenLeaderEpochCache reads the file in dir; without one the cache is empty.
@@ -88,7 +89,7 @@ func (c *LeaderEpochCache) write(fsys FS, dir string, sync bool) error {
 	c.flushMu.Lock()
 	defer c.flushMu.Unlock()
 	entries := c.entries.Load()
-	if entries == c.flushed {
+	if entries == c.flushed || c.retired {
 		return nil
 	}
 	path, b := filepath.Join(dir, LeaderEpochCheckpointName), appendEpochs(nil, c.Entries())
@@ -103,6 +104,13 @@ func (c *LeaderEpochCache) write(fsys FS, dir string, sync bool) error {
 	}
 	c.flushed = entries
 	return nil
+}
+
+// retire has the file written no more, and waits for whoever is writing it.
+func (c *LeaderEpochCache) retire() {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	c.retired = true
 }
 
 // Entries returns all entries, oldest first. They must not be changed.

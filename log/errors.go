@@ -13,6 +13,10 @@ import (
 // KAFKA_STORAGE_ERROR, upon which it looks for the partition again.
 var ErrClosed = fmt.Errorf("%w: the log is closed", protocol.ErrKafkaStorageError)
 
+// ErrTruncated says that records which were to be synced have been cut off the log, as
+// happens when another replica leads. To a client it is NOT_LEADER_OR_FOLLOWER.
+var ErrTruncated = fmt.Errorf("%w: the records have been cut off", protocol.ErrNotLeaderOrFollower)
+
 // ErrUnknownLog says that there is no such log here.
 var ErrUnknownLog = errors.New("no such log")
 

@@ -162,12 +162,23 @@ type durableWaiter struct {
 // WaitDurable calls done once everything below offset has been synced to the disk, or
 // could not be. Waiters of all logs of a data directory share syncs; done is called
 // from the directory's flusher, or at once if there is nothing to wait for, and must
-// not block.
+// not block. Who waits for a log that another replaces goes on to wait for that one; who
+// waits for what is cut off the log gets [ErrTruncated].
 func (l *Log) WaitDurable(offset int64, done func(error)) {
 	l.mu.Lock()
+	if next := l.successor; next != nil && l.closed.Load() {
+		l.mu.Unlock()
+		next.WaitDurable(offset, done)
+		return
+	}
 	if err := l.Err(); err != nil || l.durableOffset.Load() >= offset {
 		l.mu.Unlock()
 		done(err)
+		return
+	}
+	if offset > l.logEndOffset.Load() {
+		l.mu.Unlock()
+		done(ErrTruncated) // before we were called
 		return
 	}
 	if l.waiters == nil {
@@ -184,31 +195,59 @@ func (l *Log) WaitDurable(offset int64, done func(error)) {
 // raiseDurableLocked notes that everything below offset is synced. Who waited for that is
 // called by the flusher.
 func (l *Log) raiseDurableLocked(offset int64) {
-	if offset > l.durableOffset.Load() {
+	if offset > l.durableOffset.Load() && l.successor == nil {
 		l.durableOffset.Store(offset)
 	}
 }
 
 // takeDurableWaiters removes the waiters whose offset is durable, or all of them if the
-// sync failed, and appends them to dst. again says whether some are left.
-func (l *Log) takeDurableWaiters(dst []durableWaiter, failed bool) (_ []durableWaiter, again bool) {
+// sync failed. again says whether some are left.
+func (l *Log) takeDurableWaiters(failed bool) (taken []durableWaiter, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiters == nil {
-		return dst, false
+	if l.waiters == nil || l.successor != nil {
+		return nil, false
 	}
 	durable := l.durableOffset.Load()
+	taken = l.takeWaitersLocked(func(w durableWaiter) bool { return failed || w.offset <= durable })
+	return taken, len(l.waiters.waiting) > 0
+}
+
+// takeWaitersLocked removes some of those who wait for a sync.
+func (l *Log) takeWaitersLocked(which func(durableWaiter) bool) (taken []durableWaiter) {
+	if l.waiters == nil {
+		return nil
+	}
 	left := l.waiters.waiting[:0]
 	for _, w := range l.waiters.waiting {
-		if failed || w.offset <= durable {
-			dst = append(dst, w)
+		if which(w) {
+			taken = append(taken, w)
 		} else {
 			left = append(left, w)
 		}
 	}
 	clear(l.waiters.waiting[len(left):])
 	l.waiters.waiting = left
-	return dst, len(left) > 0
+	return taken
+}
+
+// succeedBy has no more of the log called durable, and nobody who waits for that answered,
+// for another log is about to take its place.
+func (l *Log) succeedBy(next *Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.successor = next
+}
+
+// stayOn undoes succeedBy: the log keeps its place.
+func (l *Log) stayOn() {
+	l.mu.Lock()
+	l.successor = nil
+	waiting := l.waiters != nil && len(l.waiters.waiting) > 0
+	l.mu.Unlock()
+	if waiting {
+		l.location.Load().dir.flusher.sync(l)
+	}
 }
 
 // syncBatches makes the batches appended so far durable, not their indexes: what an

@@ -76,7 +76,8 @@ func (f *flusher) run(ctx context.Context) {
 	}
 }
 
-// step does what has been asked for. Waiters come first: rolled segments can wait.
+// step does what has been asked for. Waiters come first: rolled segments can wait. But one
+// of those is flushed after each round, for there may always be waiters.
 func (f *flusher) step() {
 	for {
 		f.mu.Lock()
@@ -84,23 +85,20 @@ func (f *flusher) step() {
 		f.syncs = nil
 		var l *Log
 		var offset int64
-		if len(syncs) == 0 {
-			for l, offset = range f.flush {
-				delete(f.flush, l)
-				break
-			}
+		for l, offset = range f.flush {
+			delete(f.flush, l)
+			break
 		}
 		f.mu.Unlock()
 		if len(syncs) == 0 && l == nil {
 			return
 		}
+		f.syncAll(syncs)
 		if l != nil {
 			if err := l.flushTo(offset); err != nil {
 				l.fail("flush", err)
 			}
-			continue
 		}
-		f.syncAll(syncs)
 	}
 }
 
@@ -126,7 +124,7 @@ func (f *flusher) finish(l *Log, err error) {
 	if err != nil {
 		err = l.fail("sync", err)
 	}
-	waiters, again := l.takeDurableWaiters(nil, err != nil)
+	waiters, again := l.takeDurableWaiters(err != nil)
 	for _, w := range waiters {
 		w.done(err)
 	}

@@ -82,6 +82,7 @@ func (m *Manager) Futures() iter.Seq[*Log] {
 // has let it catch up and sees to it that nobody appends. taken is told of the new log, if
 // there is one, before the old one is closed: readers must find one of them open. If it
 // returns a log with an error the swap is made, but the old log is not out of the way.
+// [Manager.CheckpointSwapped] must follow, when appends wait no more.
 func (m *Manager) SwapFuture(tp protocol.TopicPartition, taken func(*Log)) (*Log, error) {
 	lock := m.creatingLock(tp)
 	lock.Lock()
@@ -98,6 +99,19 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition, taken func(*Log)) (*Log
 	}
 	defer m.pauseCleaning(tp)()
 	from, to := current.location.Load().dir, future.location.Load().dir
+	current.succeedBy(future)
+	swapped := false
+	defer func() {
+		if !swapped {
+			current.stayOn()
+		}
+	}()
+	// What was acknowledged because it is on the disk must be there after the swap too.
+	if future.DurableOffset() < min(current.DurableOffset(), future.LogEndOffset()) {
+		if err := future.syncBatches(); err != nil {
+			return nil, future.fail("sync", err)
+		}
+	}
 	// Should we die between the two renames, the next start finds both and tells the
 	// operator, as Apache Kafka does; the other way around it would find none.
 	if err := future.takeOwnName(); err != nil {
@@ -115,20 +129,26 @@ func (m *Manager) SwapFuture(tp protocol.TopicPartition, taken func(*Log)) (*Log
 	m.logs[tp] = future
 	delete(m.futures, tp)
 	m.mu.Unlock()
+	swapped = true
 	taken(future)
 	if m.cleaner != nil {
 		if err := m.cleaner.MoveCheckpoint(tp, from.path, to.path); err != nil {
 			m.opts.Logger.Warn("Cleaner checkpoint was not moved, compaction of the log starts over", "partition", tp, "err", err)
 		}
 	}
-	if err := m.retire(current, deleteSuffix); err != nil {
-		return future, err
+	return future, m.retire(current, deleteSuffix)
+}
+
+// CheckpointSwapped writes what the checkpoints of the old directory told of a log that
+// has been swapped into those of the new one.
+func (m *Manager) CheckpointSwapped(l *Log) {
+	to := l.location.Load().dir
+	if to.err() != nil {
+		return
 	}
-	// What the old directory's checkpoints told, this one's must.
 	if err := m.checkpointAll(to); err != nil {
 		to.fail("write a checkpoint", err)
 	}
-	return future, nil
 }
 
 // takeOwnName renames a future log's directory to be the partition's.

@@ -28,6 +28,7 @@ type logLoad struct {
 	snapshots []int64
 	epochs    *LeaderEpochCache
 	hasEpochs bool
+	noEpochs  bool // they must be taken from the batches
 	recovered bool // segments were checked or changed
 
 	overlapped bool // the segment checked last reached into the next one
@@ -255,7 +256,7 @@ func (r *logLoad) readEpochs() error {
 			return err
 		}
 		r.log.manager.opts.Logger.Warn("leader-epoch-checkpoint cannot be read, its epochs are taken from the batches", "partition", r.log.partition, "err", err)
-		c = &LeaderEpochCache{}
+		c, r.noEpochs = &LeaderEpochCache{}, true
 	}
 	r.epochs = c
 	return nil
@@ -403,6 +404,13 @@ func (r *logLoad) finish(end int64) error {
 	recoveryPoint := min(max(r.recoveryPoint, 0), end)
 	if r.clean && !r.recovered {
 		recoveryPoint = end
+	}
+	if r.noEpochs {
+		c, err := l.epochsInBatches(r.segments)
+		if err != nil {
+			return err
+		}
+		r.epochs = c
 	}
 	l.segments.Store(&r.segments)
 	l.logEndOffset.Store(end)

@@ -125,6 +125,7 @@ type Log struct {
 	mu        sync.Mutex            // serializes append, roll, truncation, retention; never held over an fsync
 	producers *ProducerStateManager // nil until needed
 	waiters   *durableWaiters       // who waits for durableOffset to rise; nil without any
+	successor *Log                  // takes the log's place; from then on durableOffset stands, and no waiter is answered here
 
 	snapshotBytes int64 // appended since the newest producer snapshot
 
@@ -450,6 +451,9 @@ func (l *Log) reloadProducersLocked(p *ProducerStateManager, end int64) error {
 // reloadProducersBelowLocked is reloadProducersLocked from a snapshot below an offset.
 func (l *Log) reloadProducersBelowLocked(p *ProducerStateManager, end, below int64) error {
 	if err := p.truncateAndReloadBelow(l.logStartOffset.Load(), end, below, l.manager.nowMs()); err != nil {
+		return err
+	}
+	if err := l.recallBatches(p, *l.segments.Load(), p.EndOffset()); err != nil {
 		return err
 	}
 	if p.EndOffset() < end {

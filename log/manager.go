@@ -30,7 +30,7 @@ type ManagerOptions struct {
 	ClusterID     string                     // checked against meta.properties and written to it; "" takes what is there, or a new one
 	NodeID        int32                      // the same; negative takes what is there, or 0
 	ProducerState *ProducerStateConfig       // producer ids expire after a day
-	Cleaner       *CleanerOptions            // of compaction, which is off if nil; Dirs, Logs and what is below are filled in
+	Cleaner       *CleanerOptions            // of compaction, which is off if nil; the manager fills in Dirs, Logs, FS, Now, OnDirFailure, and Logger if nil
 
 	RecoveryThreads         int           // num.recovery.threads.per.data.dir; as many as there are processors
 	RetentionInterval       time.Duration // log.retention.check.interval.ms; 5 min
@@ -221,7 +221,10 @@ func (m *Manager) makeCleaner() error {
 			}
 		}
 	}
-	o.FS, o.Now, o.Logger, o.OnDirFailure = m.opts.FS, m.opts.Now, m.opts.Logger, m.FailDir
+	if o.Logger == nil {
+		o.Logger = m.opts.Logger
+	}
+	o.FS, o.Now, o.OnDirFailure = m.opts.FS, m.opts.Now, m.FailDir
 	c, err := NewCleaner(o)
 	m.cleaner = c
 	return err

@@ -16,7 +16,8 @@ import (
 const syncAllFrom = 32
 
 // Close flushes and closes all logs and leaves a clean shutdown behind. If ctx ends
-// first, the next start recovers. Nobody may use the logs any more.
+// first, the next start recovers. That a directory is offline already is no error of it.
+// Nobody may use the logs any more.
 func (m *Manager) Close(ctx context.Context) error {
 	m.cancel()
 	m.wg.Wait()
@@ -42,9 +43,9 @@ func (m *Manager) closeDir(ctx context.Context, d *dataDir, everyLog []*Log) err
 			}
 		}
 	}
-	if err := d.err(); err != nil {
+	if d.err() != nil {
 		inParallel(ctx, logs, (*Log).close)
-		return err
+		return nil // it was told when it went offline
 	}
 	whole := m.leaveOutFailed(d, &logs, &unsynced)
 	all, canSyncAll := m.opts.FS.(interface{ SyncAll(string) error })

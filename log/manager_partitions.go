@@ -137,14 +137,19 @@ func (m *Manager) DeleteFuture(tp protocol.TopicPartition) error {
 
 // deleteFuture is DeleteFuture with the partition's lock of creating held.
 func (m *Manager) deleteFuture(tp protocol.TopicPartition) error {
+	return m.takeOut(m.futures, tp, deleteSuffix)
+}
+
+// takeOut takes a log off a list and retires it, with the partition's lock of creating held.
+func (m *Manager) takeOut(list map[protocol.TopicPartition]*Log, tp protocol.TopicPartition, suffix string) error {
 	m.mu.Lock()
-	l := m.futures[tp]
-	delete(m.futures, tp)
+	l := list[tp]
+	delete(list, tp)
 	m.mu.Unlock()
 	if l == nil {
 		return ErrUnknownLog
 	}
-	return m.retire(l, deleteSuffix)
+	return m.retire(l, suffix)
 }
 
 // MarkStray takes a log out of service that the cluster does not know of, and leaves its
@@ -153,14 +158,7 @@ func (m *Manager) MarkStray(tp protocol.TopicPartition) error {
 	lock := m.creatingLock(tp)
 	lock.Lock()
 	defer lock.Unlock()
-	m.mu.Lock()
-	l := m.logs[tp]
-	delete(m.logs, tp)
-	m.mu.Unlock()
-	if l == nil {
-		return ErrUnknownLog
-	}
-	return m.retire(l, straySuffix)
+	return m.takeOut(m.logs, tp, straySuffix)
 }
 
 // suffixedName is the name of a directory that is no current log's: topic-partition, a
@@ -177,11 +175,18 @@ func (m *Manager) retire(l *Log, suffix string) error {
 	loc := l.location.Load()
 	loc.dir.logCount.Add(-1)
 	loc.dir.noteDeleted(l.partition)
+	l.noMoreFiles()
 	l.mu.Lock()
 	err := l.retireLocked(suffix)
+	next := l.successor
+	waiters := l.takeWaitersLocked(func(durableWaiter) bool { return true })
 	l.mu.Unlock()
-	for _, w := range l.takeAllWaiters() {
-		w.done(ErrClosed)
+	for _, w := range waiters {
+		if next != nil {
+			next.WaitDurable(w.offset, w.done)
+		} else {
+			w.done(ErrClosed)
+		}
 	}
 	if err != nil {
 		return err
@@ -197,10 +202,22 @@ func (m *Manager) retire(l *Log, suffix string) error {
 	return nil
 }
 
+// noMoreFiles closes the log, and returns when none of its files is being opened or made:
+// from then on its directory's name may be another's.
+func (l *Log) noMoreFiles() {
+	l.mu.Lock()
+	l.openMu.Lock()
+	l.closed.Store(true)
+	l.openMu.Unlock()
+	l.mu.Unlock()
+	if c := l.epochs.Load(); c != nil {
+		c.retire()
+	}
+}
+
 func (l *Log) retireLocked(suffix string) error {
 	loc := l.location.Load()
 	err := loc.dir.err()
-	l.closed.Store(true)
 	l.truncating.Store(true) // no more notes
 	for _, s := range *l.segments.Load() {
 		if o := s.open.Load(); o != nil {
@@ -220,10 +237,4 @@ func (l *Log) retireLocked(suffix string) error {
 	}
 	l.location.Store(&location{dir: loc.dir, name: name})
 	return nil
-}
-
-// takeAllWaiters removes all who wait for a sync.
-func (l *Log) takeAllWaiters() []durableWaiter {
-	waiters, _ := l.takeDurableWaiters(nil, true)
-	return waiters
 }

@@ -316,6 +316,10 @@ func TestAReplicaThatMovesBackIsAsOnDiskAsItWas(t *testing.T) {
 				t.Errorf("%d: the checkpoint tells of %d as synced, it is so up to %d", i, point, l.RecoveryPoint())
 			}
 		}
+		m.CheckpointSwapped(l)
+		if points, err := l.location.Load().dir.recoveryPoints.Read(); err != nil || points[testPartition] != l.RecoveryPoint() {
+			t.Errorf("%d: the checkpoint tells of %d as synced, it is so up to %d, %v", i, points[testPartition], l.RecoveryPoint(), err)
+		}
 	}
 }
 

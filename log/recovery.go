@@ -218,6 +218,47 @@ func (r *segmentRecovery) check(o *openSegment, scan *batchScanner, lastOffset i
 	return nil
 }
 
+// epochsInBatches finds the leader epochs of a log whose file of them is damaged: every
+// batch tells its own.
+func (l *Log) epochsInBatches(segments segmentList) (*LeaderEpochCache, error) {
+	epochs := &LeaderEpochCache{flushed: new([]EpochEntry)} // what the file holds is to be written over
+	for _, s := range segments {
+		var corrupt *CorruptBatchError
+		if err := l.epochsInSegment(s, epochs); errors.As(err, &corrupt) {
+			l.manager.opts.Logger.Warn("Found a corrupt segment, leader epochs that begin behind are not known", "partition", l.partition, "baseOffset", s.baseOffset, "err", err)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return epochs, nil
+}
+
+func (l *Log) epochsInSegment(s *segment, epochs *LeaderEpochCache) error {
+	size := s.size.Load()
+	if size == 0 {
+		return nil
+	}
+	o, err := l.acquire(s, false)
+	if err != nil {
+		return err
+	}
+	defer o.file.release()
+	scan := l.manager.longScanners.Get().(*batchScanner)
+	defer l.manager.longScanners.Put(scan)
+	scan.reset(o.file.f, o.path, 0, size)
+	for {
+		ok, err := scan.scan()
+		if err != nil || !ok {
+			return err
+		}
+		if h := &scan.header; h.epoch > epochs.LatestEpoch() {
+			if _, err := epochs.Assign(h.epoch, h.baseOffset); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // endOfSegment finds the offset after the last batch of a segment that was closed
 // cleanly, from its index. A [CorruptBatchError] says that it cannot be right.
 func (l *Log) endOfSegment(s *segment) (int64, error) {

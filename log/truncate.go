@@ -16,6 +16,8 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 	if offset < l.logEndOffset.Load() {
 		defer l.truncateCleaned(offset)()
 	}
+	var cut []durableWaiter
+	defer func() { answerCut(cut) }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.Err(); err != nil {
@@ -34,7 +36,20 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 	if err := l.truncateLocked(offset); err != nil {
 		return false, l.fail("truncate", err)
 	}
+	cut = l.takeCutLocked()
 	return true, nil
+}
+
+// takeCutLocked removes those who wait for the sync of what has been cut off.
+func (l *Log) takeCutLocked() []durableWaiter {
+	end := l.logEndOffset.Load()
+	return l.takeWaitersLocked(func(w durableWaiter) bool { return w.offset > end })
+}
+
+func answerCut(waiters []durableWaiter) {
+	for _, w := range waiters {
+		w.done(ErrTruncated)
+	}
 }
 
 // truncateCleaned keeps compaction away until the function it returns is called, which
@@ -203,6 +218,8 @@ func (l *Log) rescanMaxTimestampLocked(s *segment, x *activeIndexes, o *openSegm
 // TruncateFullyAndStartAt removes everything and starts an empty log at offset.
 func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	defer l.truncateCleaned(offset)()
+	var cut []durableWaiter
+	defer func() { answerCut(cut) }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.Err(); err != nil {
@@ -211,6 +228,8 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	if err := l.truncateFullyLocked(offset); err != nil {
 		return l.fail("truncate", err)
 	}
+	// Also those below offset: none of what they wait for is there.
+	cut = l.takeWaitersLocked(func(durableWaiter) bool { return true })
 	return nil
 }
 

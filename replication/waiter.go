@@ -25,7 +25,8 @@ type place struct {
 // Wait registers a waiter with partitions, each of which is told of what it gets from now
 // on. wake is called at most once, with no lock held, when missing bytes have come, when
 // a partition's leadership changes, or by Fire; it must not block. After Wait the caller
-// looks once more whether what it waits for is there already, and calls Cancel if so.
+// looks how much of what it waits for is there already, and calls Came, or Cancel if it is
+// enough.
 func Wait(partitions []*Partition, missing int64, wake func()) *Waiter {
 	w := &Waiter{wake: wake, places: make([]place, len(partitions))}
 	w.missing.Store(max(missing, 1))
@@ -39,6 +40,14 @@ func Wait(partitions []*Partition, missing int64, wake func()) *Waiter {
 		w.leave() // places that were taken after it was woken
 	}
 	return w
+}
+
+// Came says that size bytes are there. What comes while they are counted may count twice,
+// and wake the waiter early, which is better than late.
+func (w *Waiter) Came(size int64) {
+	if w.missing.Add(-size) <= 0 {
+		w.Fire()
+	}
 }
 
 // Fire wakes the waiter unless it has been woken or cancelled.

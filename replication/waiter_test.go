@@ -37,3 +37,20 @@ func TestWaiterThatIsWokenWhileItRegisters(t *testing.T) {
 		}
 	}
 }
+
+// What is there when a waiter has been registered, and what comes then, count together.
+func TestWaiterOfWhatWasThereAndWhatComes(t *testing.T) {
+	p := new(Partition)
+	woken := 0
+	w := Wait([]*Partition{p}, 100, func() { woken++ })
+	p.waiters.grown(30)
+	w.Came(60)
+	if woken != 0 {
+		t.Fatal("woken by 90 of 100 bytes")
+	}
+	p.waiters.grown(10)
+	w.Came(10)
+	if woken != 1 || p.waiters.count.Load() != 0 {
+		t.Errorf("woken %d times, %d places", woken, p.waiters.count.Load())
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -34,10 +35,11 @@ type publicKey struct {
 
 // jwk is one key as JSON has it.
 type jwk struct {
-	Kind      string `json:"kty"`
-	ID        string `json:"kid"`
-	Use       string `json:"use"`
-	Algorithm string `json:"alg"`
+	Kind      string   `json:"kty"`
+	ID        string   `json:"kid"`
+	Use       *string  `json:"use"`
+	Uses      []string `json:"key_ops"`
+	Algorithm string   `json:"alg"`
 	N, E      string
 	Curve     string `json:"crv"`
 	X, Y      string
@@ -66,7 +68,7 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 		if err := json.Unmarshal(text, &k); err != nil {
 			continue
 		}
-		if k.Use != "" && k.Use != "sig" {
+		if !k.verifies() {
 			continue
 		}
 		key, err := k.public()
@@ -84,6 +86,12 @@ func ParseKeySet(data []byte) (*KeySet, error) {
 		return nil, errors.New("the key set holds no key for signatures")
 	}
 	return out, nil
+}
+
+// verifies says whether the key is there to verify signatures. As with Kafka's jose4j, a
+// field that is missing does not matter, and one that is empty names nothing.
+func (k *jwk) verifies() bool {
+	return (k.Use == nil || *k.Use == "sig") && (k.Uses == nil || slices.Contains(k.Uses, "verify"))
 }
 
 // public makes the key; nil for kinds that are not known, symmetric ones among them.

@@ -9,10 +9,11 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/barnabas-broker/barnabas/auth"
 )
 
 const (
@@ -142,12 +143,7 @@ func (s *KeySource) Load(ctx context.Context) error {
 
 func (s *KeySource) read(ctx context.Context) ([]byte, error) {
 	if s.file != "" {
-		f, err := os.Open(s.file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, keySetMaxBytes+1))
+		return auth.ReadFile(s.file, keySetMaxBytes)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.o.URL, nil)
 	if err != nil {

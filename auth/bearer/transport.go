@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 
 	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/barnabas-broker/barnabas/auth/tlsconf"
@@ -30,7 +29,7 @@ func Transport(login map[string]string) (http.RoundTripper, error) {
 	data := []byte(text)
 	if location != "" {
 		var err error
-		if data, err = os.ReadFile(location); err != nil {
+		if data, err = tlsconf.ReadStore(location); err != nil {
 			return nil, fmt.Errorf("ssl.truststore.location in the login module of OAUTHBEARER: %w", err)
 		}
 	}

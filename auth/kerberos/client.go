@@ -51,7 +51,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		}
 		return &Client{o, krb}, nil
 	}
-	data, err := os.ReadFile(o.Keytab)
+	data, err := ReadKeytab(o.Keytab)
 	if err != nil {
 		return nil, err
 	}

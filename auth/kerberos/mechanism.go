@@ -86,6 +86,9 @@ func New(options Options) (*Mechanism, error) {
 	return m, nil
 }
 
+// ReadKeytab returns the bytes of a key table in a file, for SetKeytab.
+func ReadKeytab(path string) ([]byte, error) { return auth.ReadFile(path, 4<<20) }
+
 // SetKeytab replaces the keys by those of a new key table. If it is not good the old ones
 // stay. Key tables keep older versions of a key, so tickets that are out stay good.
 func (m *Mechanism) SetKeytab(data []byte) error {

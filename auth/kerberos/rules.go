@@ -180,6 +180,14 @@ func (r *rule) apply(parts []string) (user string, applies bool, err error) {
 		if user, err = expandFormat(r.format, parts); err != nil {
 			return "", false, fmt.Errorf("auth_to_local rule %q: %w", r.text, err)
 		}
+		for _, pattern := range []*javaregexp.Regexp{r.match, r.from} {
+			if pattern == nil {
+				continue
+			}
+			if err := pattern.Check(user); err != nil {
+				return "", false, fmt.Errorf("auth_to_local rule %q: %w", r.text, err)
+			}
+		}
 		if r.match != nil && !r.match.MatchesAll(user) {
 			return "", false, nil
 		}

@@ -79,6 +79,26 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// Names that Java's patterns and ours read differently are nobody's.
+func TestOddNamesAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		rule string
+		ok   bool
+	}{
+		{"RULE:[1:$1](admin.*)s/.*/admin/", false},
+		{"RULE:[1:$1]s/admin./admin/", false},
+		{"RULE:[1:$1]", true},
+	} {
+		rules, err := ParseRules("R", []string{tt.rule, "DEFAULT"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user, err := rules.User(Name{"admin\u0085", "", "R"}); (err == nil) != tt.ok {
+			t.Errorf("%s makes %q, %v", tt.rule, user, err)
+		}
+	}
+}
+
 // With BARNABAS_KAFKA_LIBS, the folder of Apache Kafka's jars, Kafka's own namer gets the
 // same cases.
 func TestRulesAreKafkas(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"os"
 	"time"
 )
 
@@ -22,7 +21,7 @@ func (m *Mechanism) WatchKeytab(ctx context.Context, path string, interval time.
 			return
 		case <-tick.C:
 		}
-		data, err := os.ReadFile(path)
+		data, err := ReadKeytab(path)
 		digest := sha256.Sum256(data)
 		settled := err == nil && digest == last
 		last = digest

@@ -109,6 +109,9 @@ func (m *Mapper) Map(dn string) (string, error) {
 		if r.pattern == nil {
 			return dn, nil
 		}
+		if err := r.pattern.Check(dn); err != nil {
+			return "", fmt.Errorf("ssl.principal.mapping.rules: %w", err)
+		}
 		if !r.pattern.MatchesAll(dn) {
 			continue
 		}

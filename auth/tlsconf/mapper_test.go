@@ -43,6 +43,9 @@ var mapperCases = []struct{ rules, dn, want string }{
 	{"RULE:CN=a\\/b/slash/", "CN=a/b", "slash"},
 	{"RULE:[A-Z]*=.*|x*/-/", testDN, "--"},
 	{"RULE:(?i)cn=([^,]*),.*/$1/", testDN, "Kafka-1"},
+	{"RULE:(?i)cn=(.*)/$1/", "CN=Ärger", "Ärger"},
+	{"RULE:(?i)cn=ä(.*)/$1/,DEFAULT", "CN=Ärger", "CN=Ärger"},
+	{"RULE:(?i)cn=ä(.*)/$1/,DEFAULT", "CN=ärger", "rger"},
 	{",,DEFAULT,,", testDN, testDN},
 	{"RULE:CN=([^,]*),.*/$0/", "CN=a,b", "CN=a,b"},
 	{"RULE:(.)*/$1/", "abc", "c"},
@@ -88,10 +91,33 @@ func TestMapperIsKafkas(t *testing.T) {
 	}
 }
 
+// Names that Java's patterns and ours read differently are nobody's.
+func TestOddNamesAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		rules, dn string
+		ok        bool
+	}{
+		{"RULE:CN=admin.*/admin/,DEFAULT", "CN=admin\r,OU=x", false},
+		{"RULE:CN=admin.*/admin/,DEFAULT", "CN=admin\u2028", false},
+		{"RULE:(?i)CN=kafka/kafka/,DEFAULT", "CN=\u212aafka", false},
+		{"RULE:CN=kafka/kafka/,DEFAULT", "CN=\u212aafka", true},
+		{"DEFAULT", "CN=admin\n", true},
+	} {
+		m, err := ParseMapper(tt.rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name, err := m.Map(tt.dn); (err == nil) != tt.ok || err == nil && name != tt.dn {
+			t.Errorf("%s makes %q of %q, %v", tt.rules, name, tt.dn, err)
+		}
+	}
+}
+
 func TestBadMappingRulesAreRefused(t *testing.T) {
 	for _, text := range []string{
 		"default", "RULE", "RULE:", "RULE:a", "RULE:a/b", "RULE:a/b/c", "RULE:(/x/", "RULE:a/$1/", "RULE:a/\\", "RULE:a/$/",
 		"RULE:(?=a)/x/", "RULE:(a)\\1/x/", "RULE:a++/x/", "RULE:[a&&[b]]/x/", "RULE:(a)/$x/", "RULE:(a)/${x}/", "DEFAULT,x",
+		"RULE:(?i)[ä]/x/", "RULE:\\101/x/",
 		"RULE:(a)/$99999999999/",
 	} {
 		if _, err := ParseMapper(text); err == nil {

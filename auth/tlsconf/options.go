@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/barnabas-broker/barnabas/auth"
 )
@@ -35,7 +34,7 @@ type Options struct {
 	AllowDNChanges  bool
 	AllowSANChanges bool
 
-	// ReadFile is os.ReadFile.
+	// ReadFile is ReadStore.
 	ReadFile func(path string) ([]byte, error)
 }
 
@@ -116,7 +115,7 @@ func (o *Options) read(path string) ([]byte, error) {
 	if o.ReadFile != nil {
 		return o.ReadFile(path)
 	}
-	return os.ReadFile(path)
+	return ReadStore(path)
 }
 
 func clientAuthOf(value string) (tls.ClientAuthType, error) {

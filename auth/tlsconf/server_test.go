@@ -65,6 +65,25 @@ func mustIssue(t testing.TB, ca *DevCA, want DevCertificate) PEMPair {
 
 var testServer = DevCertificate{CommonName: "broker", Organization: "Barnabas", Hosts: []string{"localhost", "127.0.0.1"}, Server: true}
 
+// pemFiles are a key store and a trust store of one authority, and the options of a server
+// of them that wants to see certificates.
+func pemFiles(t testing.TB, ca *DevCA) (*files, Options) {
+	t.Helper()
+	f := new(files)
+	f.set("key", mustIssue(t, ca, testServer).Joined())
+	f.set("trust", ca.Certificate())
+	return f, Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required", ReadFile: f.read}
+}
+
+func mustServer(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // listen serves TLS; what a client is, or why it was refused, comes on the channel.
 func listen(t *testing.T, s *Server, m *Mapper) (addr string, who chan string) {
 	t.Helper()
@@ -135,9 +154,7 @@ func TestClientAuthModes(t *testing.T) {
 	alice := clientPair(t, mustIssue(t, ca, DevCertificate{CommonName: "alice", Organization: "Acme", Client: true}))
 	mallory := clientPair(t, mustIssue(t, foreign, DevCertificate{CommonName: "alice", Client: true}))
 	serverOnly := clientPair(t, mustIssue(t, ca, DevCertificate{CommonName: "alice", Server: true}))
-	f := new(files)
-	f.set("key", mustIssue(t, ca, testServer).Joined())
-	f.set("trust", ca.Certificate())
+	_, o := pemFiles(t, ca)
 	mapper, err := ParseMapper("RULE:CN=([^,]*).*/$1/")
 	if err != nil {
 		t.Fatal(err)
@@ -160,12 +177,8 @@ func TestClientAuthModes(t *testing.T) {
 		{"required", 0, mallory, ""},
 		{"required", 0, serverOnly, ""},
 	} {
-		s, err := NewServer(Options{
-			KeystoreLocation: "key", KeystoreType: "PEM", TruststoreLocation: "trust", ClientAuth: tt.mode, ReadFile: f.read,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		o.ClientAuth = tt.mode
+		s := mustServer(t, o)
 		addr, who := listen(t, s, mapper)
 		err = dial(addr, &tls.Config{RootCAs: pool(ca.Certificate()), ServerName: "localhost", MaxVersion: tt.version, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if len(tt.certs) == 0 {
@@ -282,13 +295,8 @@ func TestVersionsAndSuites(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	ca, next := mustCA(t, "ca"), mustCA(t, "next")
-	f := new(files)
-	f.set("key", mustIssue(t, ca, testServer).Joined())
-	f.set("trust", ca.Certificate())
-	s, err := NewServer(Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required", ReadFile: f.read})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, o := pemFiles(t, ca)
+	s := mustServer(t, o)
 	mapper, _ := ParseMapper("")
 	addr, who := listen(t, s, mapper)
 	connect := func(server *DevCA, client *DevCA) error {
@@ -343,7 +351,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	o := Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", AllowSANChanges: true, ReadFile: f.read}
+	o.ClientAuth, o.AllowSANChanges = "", true
 	if err := s.Alter(o); err != nil {
 		t.Fatal(err)
 	}
@@ -398,13 +406,8 @@ func TestWatchTakesWhatHasSettled(t *testing.T) {
 
 func TestExpiries(t *testing.T) {
 	ca := mustCA(t, "ca")
-	f := new(files)
-	f.set("key", mustIssue(t, ca, testServer).Joined())
-	f.set("trust", ca.Certificate())
-	s, err := NewServer(Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreLocation: "trust", ReadFile: f.read})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, o := pemFiles(t, ca)
+	s := mustServer(t, o)
 	var got []string
 	for _, e := range s.Expiries() {
 		got = append(got, e.Role+" "+e.Alias+" "+e.Subject)
@@ -430,10 +433,7 @@ func TestOpenSSLClient(t *testing.T) {
 	caFile := write("ca.pem", ca.Certificate())
 	client := write("client.pem", mustIssue(t, ca, DevCertificate{CommonName: "alice", Client: true}).Joined())
 	key := write("key.pem", mustIssue(t, ca, testServer).Joined())
-	s, err := NewServer(Options{KeystoreType: "PEM", KeystoreLocation: key, TruststoreType: "PEM", TruststoreLocation: caFile, ClientAuth: "required"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustServer(t, Options{KeystoreType: "PEM", KeystoreLocation: key, TruststoreType: "PEM", TruststoreLocation: caFile, ClientAuth: "required"})
 	mapper, _ := ParseMapper("")
 	addr, who := listen(t, s, mapper)
 	for _, tt := range []struct {
@@ -487,11 +487,8 @@ func TestDevCAsCanBeTakenUpAgain(t *testing.T) {
 // up what came behind the reading.
 func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
 	ca, next := mustCA(t, "ca"), mustCA(t, "next")
-	f := new(files)
-	f.set("key", mustIssue(t, ca, testServer).Joined())
-	f.set("trust", ca.Certificate())
+	f, o := pemFiles(t, ca)
 	changeAt, reads := 0, 0
-	o := Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required"}
 	o.ReadFile = func(name string) ([]byte, error) {
 		data, err := f.read(name)
 		if name == "trust" {
@@ -536,13 +533,8 @@ func TestAChangeBehindTheReadingIsSeenByTheNextLook(t *testing.T) {
 // A session that could be resumed would outlive the trust that it was given under.
 func TestNoSessionIsResumed(t *testing.T) {
 	ca, next := mustCA(t, "ca"), mustCA(t, "next")
-	f := new(files)
-	f.set("key", mustIssue(t, ca, testServer).Joined())
-	f.set("trust", ca.Certificate())
-	s, err := NewServer(Options{KeystoreType: "PEM", KeystoreLocation: "key", TruststoreType: "PEM", TruststoreLocation: "trust", ClientAuth: "required", ReadFile: f.read})
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, o := pemFiles(t, ca)
+	s := mustServer(t, o)
 	mapper, _ := ParseMapper("")
 	addr, who := listen(t, s, mapper)
 	client := clientPair(t, mustIssue(t, ca, DevCertificate{CommonName: "c", Client: true}))

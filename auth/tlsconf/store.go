@@ -61,6 +61,9 @@ type TrustedCertificate struct {
 	Certificate *x509.Certificate
 }
 
+// ReadStore returns the bytes of a store in a file, for ParseStore.
+func ReadStore(path string) ([]byte, error) { return auth.ReadFile(path, storeMaxBytes) }
+
 // ParseStore reads a store, recognised by its first bytes.
 func ParseStore(data []byte, passwords Passwords) (*Store, error) {
 	var s *Store

@@ -61,6 +61,41 @@ func TestRefusalsThatRepeatAreCounted(t *testing.T) {
 	}
 }
 
+// Whoever tries many users from one address is on record with them, as far as that does not
+// fill the disk.
+func TestUsersThatWereTriedAreOnRecord(t *testing.T) {
+	now := time.Unix(1000, 0)
+	m := &memory{}
+	l := New(Options{Sinks: []Sink{m}, Now: func() time.Time { return now }})
+	try := func(peer string, users, times int) {
+		for n := range users * times {
+			l.Record(Event{Kind: Authentication, Outcome: Failed, Mechanism: "PLAIN", Peer: peer, Reason: fmt.Sprintf("user \"u%d\" and password do not fit", n%users)})
+		}
+	}
+	try("10.0.0.1", 5, 100)
+	if len(m.lines) != 5 || !bytes.Contains(m.lines[4], []byte(`u4`)) {
+		t.Fatalf("%d lines, want 5: %s", len(m.lines), m.lines)
+	}
+	try("10.0.0.2", 1000, 2)
+	if len(m.lines) != 5+mostVariants {
+		t.Fatalf("%d lines, want %d", len(m.lines), 5+mostVariants)
+	}
+	now = now.Add(10 * time.Second)
+	try("10.0.0.1", 6, 1)
+	var e Event
+	if err := json.Unmarshal(m.lines[5+mostVariants], &e); err != nil || e.Repeated != 495 || len(m.lines) != 5+mostVariants+6 {
+		t.Errorf("%v, %+v, %d lines: want 495 repeated", err, e, len(m.lines))
+	}
+	// All addresses together have a bound too.
+	now, m.lines = now.Add(time.Minute), nil
+	for n := range 2000 {
+		try(fmt.Sprint("host ", n), 10, 1)
+	}
+	if want := 2000 + 4096; len(m.lines) != want {
+		t.Errorf("%d lines, want %d", len(m.lines), want)
+	}
+}
+
 func TestManyDifferentRefusalsAreBounded(t *testing.T) {
 	now := time.Unix(1000, 0)
 	r := Repeats{Every: 10 * time.Second, Most: 10}

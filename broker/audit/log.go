@@ -58,7 +58,8 @@ func (l *Log) Enabled() bool { return l != nil && len(l.opts.Sinks) > 0 }
 func (l *Log) FailClosed() bool { return l.Enabled() && l.opts.FailClosed }
 
 // Record writes the event to every sink. Refusals and failed authentications that repeat
-// are written once in a while. The error is one of a sink, and only where the log fails
+// are written once in a while, and of those of one address that differ in their reason the
+// first few. The error is one of a sink, and only where the log fails
 // closed.
 func (l *Log) Record(e Event) error {
 	if !l.Enabled() {
@@ -66,7 +67,8 @@ func (l *Log) Record(e Event) error {
 	}
 	e.Time, e.Node = l.opts.Now(), l.opts.Node
 	if e.Kind == Authorization || e.Kind == Authentication && e.Outcome == Failed {
-		skipped, ok := l.repeats.Say(fmt.Sprintf("%s %s %s %s %s %s %s", e.Kind, e.Principal, e.Peer, e.API, e.Operation, e.Resource, e.Mechanism), e.Time)
+		// The reason of a failed authentication names the user that was tried.
+		skipped, ok := l.repeats.SayVariant(fmt.Sprintf("%s %s %s %s %s %s %s", e.Kind, e.Principal, e.Peer, e.API, e.Operation, e.Resource, e.Mechanism), e.Reason, e.Time)
 		if !ok {
 			return nil
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,7 @@ type Config struct {
 	static         map[string]Setting // what the file, environment and command line set
 	perBroker      map[string]string  // dynamic, for this broker only; all valid
 	clusterDefault map[string]string  // dynamic, for all brokers; all valid
+	unopened       map[string]string  // of fixedAtStart: what is stored for this broker and does not count
 	defaultLogDir  string             // the default of log.dir, which depends on who runs us
 	jvm            map[string]string  // the -D properties of KAFKA_OPTS
 	environ        []string           // name=value of the process
@@ -107,6 +109,14 @@ func (c *Config) lookup(name string) (Setting, bool) {
 	return Setting{Name: name, Source: SourceDefault}, false
 }
 
+// staticValue is what the key is worth without dynamic values.
+func (c *Config) staticValue(name string) (string, bool) {
+	if s, ok := c.static[name]; ok {
+		return s.Value, true
+	}
+	return c.defaultOf(name)
+}
+
 func (c *Config) defaultOf(name string) (string, bool) {
 	if name == "log.dir" {
 		return c.defaultLogDir, true
@@ -147,6 +157,7 @@ func (c *Config) ListenerSwitch(listener, key string) bool {
 func (c *Config) WithDynamic(perBroker, clusterDefault map[string]string) (*Config, []Note) {
 	n := *c
 	var notes []Note
+	n.unopened = nil
 	keep := func(values map[string]string, source Source) map[string]string {
 		kept := make(map[string]string, len(values))
 		for _, name := range sortedKeys(values) {
@@ -156,7 +167,18 @@ func (c *Config) WithDynamic(perBroker, clusterDefault map[string]string) (*Conf
 					Message: "stored dynamic value is ignored: " + err.Error()})
 				continue
 			}
-			kept[name] = trim(values[name])
+			value := trim(values[name])
+			if static, _ := c.staticValue(name); slices.Contains(fixedAtStart, name) && value != static {
+				if n.unopened == nil {
+					n.unopened = map[string]string{}
+				}
+				n.unopened[name] = value
+				notes = append(notes, Note{Kind: NoteIgnored,
+					Setting: Setting{Name: name, Source: source},
+					Message: "stored dynamic value is ignored: it is not what the broker was started with"})
+				continue
+			}
+			kept[name] = value
 		}
 		return kept
 	}

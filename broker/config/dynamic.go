@@ -78,6 +78,10 @@ func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 var threadKeys = []string{"background.threads", "log.cleaner.threads", "num.io.threads", "num.network.threads",
 	"num.recovery.threads.per.data.dir", "num.replica.fetchers"}
 
+// fixedAtStart are dynamic keys of Apache's whose values a broker here has from its start. A
+// stored value that is another one, for the file has changed since, does not count.
+var fixedAtStart = []string{"listeners", "advertised.listeners", "listener.security.protocol.map"}
+
 // checkThreads is the rule on one of them.
 func checkThreads(key string, was, want int64) error {
 	bad := func(format string, args ...any) error {
@@ -143,9 +147,11 @@ func (c *Config) validateStep(next *Config) error {
 			return bad("Error parsing configuration property 'max.connections.per.ip.overrides': %s", err)
 		}
 	}
-	for _, key := range []string{"listeners", "advertised.listeners", "listener.security.protocol.map"} {
-		was, _ := c.Value(key)
-		if want, _ := next.Value(key); was != want {
+	for _, key := range fixedAtStart {
+		static, _ := c.staticValue(key)
+		want, _ := next.Value(key)
+		// What is stored and does not count may stay: other keys must be alterable beside it.
+		if stored, ok := c.unopened[key]; want != static && !(ok && want == stored) {
 			return bad("%s cannot be altered while the broker runs: listeners are fixed at start", key)
 		}
 	}

@@ -69,6 +69,32 @@ func TestDynamicValuesThatCannotBeUsedAreLeftOutAndTold(t *testing.T) {
 	}
 }
 
+// Listeners are opened at the start, from the file. What was stored under an earlier file
+// does not count, is not described, can be deleted, and is in no other key's way.
+func TestStoredListenersOfAnEarlierFile(t *testing.T) {
+	stored := map[string]string{"listeners": "PLAINTEXT://:1", "log.retention.ms": "5"}
+	was, notes := mustLoad(t, "listeners=PLAINTEXT://:1\n").WithDynamic(stored, nil)
+	if len(notes) != 0 || was.ValidateBroker(stored, true) != nil {
+		t.Errorf("what is open already is refused: %v %v", notes, was.ValidateBroker(stored, true))
+	}
+	c, notes := mustLoad(t, "listeners=PLAINTEXT://:2\n").WithDynamic(stored, nil)
+	if v, _ := c.Value("listeners"); v != "PLAINTEXT://:2" || c.Broker().Listeners[0].Port != 2 || len(notes) != 1 {
+		t.Errorf("listeners %s, %d, notes %v", v, c.Broker().Listeners[0].Port, notes)
+	}
+	for listeners, accepted := range map[string]bool{"": true, "PLAINTEXT://:1": true, "PLAINTEXT://:2": true, "PLAINTEXT://:3": false} {
+		values := map[string]string{"log.retention.ms": "6"}
+		if listeners != "" {
+			values["listeners"] = listeners
+		}
+		if err := c.ValidateBroker(values, true); (err == nil) != accepted {
+			t.Errorf("listeners=%s: %v", listeners, err)
+		}
+	}
+	if again, _ := c.WithDynamic(nil, nil); again.unopened != nil {
+		t.Error("a deleted value is remembered")
+	}
+}
+
 func TestPrintHidesSecrets(t *testing.T) {
 	c := mustLoad(t, "ssl.key.password=geheim\nmy.client.secret=geheim\nssl.keystore.pasword=geheim\nlistener.name.a.plain.sasl.jaas.config=geheim\nnode.id=5\n")
 	all := strings.Join(c.Print(true), "\n")

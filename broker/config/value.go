@@ -17,6 +17,20 @@ func (k *Key) Check(value string) error {
 	return err
 }
 
+// Bool reads the value of a boolean key as the broker does: in any case, without outer white
+// space, and nothing but true and false.
+func (k *Key) Bool(value string) (bool, error) {
+	v, err := k.parse(value)
+	if err != nil {
+		return false, err
+	}
+	on, ok := v.(bool)
+	if !ok {
+		return false, fmt.Errorf("%s is not a boolean key", k.Name)
+	}
+	return on, nil
+}
+
 // valueError is a value that broke a rule. Shown is how Apache prints the value: numbers as
 // parsed, a broken list element alone.
 type valueError struct {

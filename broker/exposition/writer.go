@@ -27,6 +27,9 @@ func (w *Writer) Counter(name, help string) { w.family(name, "counter", help) }
 // Histogram begins a family for [Writer.Buckets].
 func (w *Writer) Histogram(name, help string) { w.family(name, "histogram", help) }
 
+// Summary begins a family for [Writer.Total].
+func (w *Writer) Summary(name, help string) { w.family(name, "summary", help) }
+
 func (w *Writer) family(name, kind, help string) {
 	w.name = name
 	w.b = append(w.b, "# HELP "...)
@@ -77,11 +80,16 @@ func (w *Writer) Buckets(bounds []float64, counts []int64, sum float64, labels .
 		w.b = strconv.AppendInt(w.b, total, 10)
 		w.b = append(w.b, '\n')
 	}
+	w.Total(total, sum, labels...)
+}
+
+// Total writes one summary without quantiles: how much was observed, and the sum of it.
+func (w *Writer) Total(count int64, sum float64, labels ...string) {
 	w.sample("_sum", labels, "")
 	w.b = appendFloat(w.b, sum)
 	w.b = append(w.b, '\n')
 	w.sample("_count", labels, "")
-	w.b = strconv.AppendInt(w.b, total, 10)
+	w.b = strconv.AppendInt(w.b, count, 10)
 	w.b = append(w.b, '\n')
 }
 

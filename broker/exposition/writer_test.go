@@ -16,6 +16,8 @@ func TestSamplesAreInPrometheusTextFormat(t *testing.T) {
 	w.Bool(true, "a", "1", "b", "2")
 	w.Histogram("h", "x")
 	w.Buckets([]float64{0.5, 1}, []int64{1, 0, 2}, 4.25, "api", "Fetch")
+	w.Summary("s", "y")
+	w.Total(2, 1.5)
 	want := `# HELP a help with \\ and\nnewline
 # TYPE a gauge
 a -3
@@ -28,6 +30,10 @@ h_bucket{api="Fetch",le="1"} 1
 h_bucket{api="Fetch",le="+Inf"} 3
 h_sum{api="Fetch"} 4.25
 h_count{api="Fetch"} 3
+# HELP s y
+# TYPE s summary
+s_sum 1.5
+s_count 2
 `
 	if got := string(w.Bytes()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -49,6 +49,7 @@ type Coordinator struct {
 	ctx      context.Context // ends with Close; loads run under it
 	cancel   context.CancelFunc
 	loaders  sync.WaitGroup
+	deleted  deletedTopics
 
 	mu          sync.RWMutex
 	shards      map[int32]*shard
@@ -289,11 +290,13 @@ func (c *Coordinator) fire(w shardWake) {
 	}
 }
 
-// TopicsDeleted removes the committed offsets of topics that no longer exist.
-func (c *Coordinator) TopicsDeleted(names []string) {
-	set := make(map[string]struct{}, len(names))
-	for _, name := range names {
-		set[name] = struct{}{}
+// TopicsDeleted removes the committed offsets of topics that no longer exist, and refuses
+// those that are on their way here. Of the topics only Name and ID matter.
+func (c *Coordinator) TopicsDeleted(topics []Topic) {
+	set := make(map[string]struct{}, len(topics))
+	for i := range topics {
+		c.deleted.add(topics[i].ID)
+		set[topics[i].Name] = struct{}{}
 	}
 	for _, s := range c.allShards() {
 		s.doLoaded(topicsDeletedEvent{names: set})

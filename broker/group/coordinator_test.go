@@ -286,7 +286,7 @@ func TestZooKeeperOffsetsStandApart(t *testing.T) {
 		if s := c.Stats(); s.Groups != 0 || s.ZooKeeperOffsets != 1 {
 			t.Errorf("%+v", s)
 		}
-		c.TopicsDeleted([]string{"orders"})
+		c.TopicsDeleted([]Topic{{Name: "orders"}})
 		if _, _, code := fetch(t, c, 0, "g", "orders", 0, false); code != protocol.ErrUnknownTopicOrPartition {
 			t.Error(code)
 		}

@@ -19,6 +19,7 @@ type core struct {
 	cfg      *Config
 	memberID func() protocol.UUID
 	stats    *Stats
+	deleted  *deletedTopics // shared by all cores of a coordinator
 
 	groups    map[string]*group
 	zooKeeper map[string]map[partitionKey]offsetAndMetadata // offsets of OffsetCommit v0, by group
@@ -94,7 +95,7 @@ type (
 
 func newCore(cfg *Config, memberID func() protocol.UUID, stats *Stats) *core {
 	return &core{
-		cfg: cfg, memberID: memberID, stats: stats,
+		cfg: cfg, memberID: memberID, stats: stats, deleted: new(deletedTopics),
 		groups:    make(map[string]*group),
 		zooKeeper: make(map[string]map[partitionKey]offsetAndMetadata),
 		producers: make(map[int64]map[*group]struct{}),
@@ -199,16 +200,14 @@ func (c *core) tick(e tickEvent) {
 			delete(g.pending, id)
 		}
 	}
-	for i := 0; i < len(g.members); {
-		m := g.members[i]
-		if at := m.sessionDeadline(); at == 0 || at > now {
-			i++
-			continue
+	var expired []*member
+	for _, m := range g.members {
+		if at := m.sessionDeadline(); at != 0 && at <= now {
+			expired = append(expired, m)
 		}
-		c.stats.SessionsExpired++
-		c.removeMember(g, m, protocol.ErrUnknownMemberID)
-		i = 0 // what removal set off may have removed others
 	}
+	c.stats.SessionsExpired += int64(len(expired))
+	c.removeMembers(g, expired, protocol.ErrUnknownMemberID)
 	if g.syncDeadlineMs != 0 && g.syncDeadlineMs <= now {
 		c.expireSync(g)
 	}

@@ -44,6 +44,17 @@ func (c *core) describe(groupID string, resp *kmsg.DescribeGroupsResponseGroup) 
 	return true
 }
 
+// describedBytes is about what a group takes in an answer.
+func describedBytes(resp *kmsg.DescribeGroupsResponseGroup) int {
+	const overhead = 128
+	size := overhead
+	for i := range resp.Members {
+		m := &resp.Members[i]
+		size += overhead + len(m.MemberID) + len(m.ClientID) + len(m.ClientHost) + len(m.ProtocolMetadata) + len(m.MemberAssignment)
+	}
+	return size
+}
+
 // list appends the groups that are in one of the states, or all if there is no filter.
 func (c *core) list(dst []kmsg.ListGroupsResponseGroup, states []string) []kmsg.ListGroupsResponseGroup {
 	for _, g := range c.groups {

@@ -75,12 +75,15 @@ func (c *core) expiredOffsets(g *group) []partitionKey {
 // topicsDeleted removes the offsets of topics that are gone, so that topics of the same
 // names begin anew.
 func (c *core) topicsDeleted(e topicsDeletedEvent) {
-	for _, id := range sortedKeys(c.groups) {
-		g := c.groups[id]
-		remove := slices.DeleteFunc(g.heldPartitions(), func(p partitionKey) bool { return !contains(e.names, p.topic) })
-		if len(remove) > 0 {
-			c.removeOffsets(g, remove, func(*core, protocol.ErrorCode) {})
+	wanted := func(p partitionKey) bool { return contains(e.names, p.topic) }
+	affected := make(map[string][]partitionKey)
+	for id, g := range c.groups {
+		if remove := g.heldPartitions(wanted); len(remove) > 0 {
+			affected[id] = remove
 		}
+	}
+	for _, id := range sortedKeys(affected) {
+		c.removeOffsets(c.groups[id], affected[id], func(*core, protocol.ErrorCode) {})
 	}
 	for _, id := range sortedKeys(c.zooKeeper) {
 		var remove []partitionKey

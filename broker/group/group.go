@@ -61,6 +61,7 @@ type member struct {
 	isStatic           bool
 	isNew              bool // joining for the first time, not answered yet
 	pendingSync        bool // was told of the generation, has not sent its SyncGroup
+	removed            bool // see group.unlink
 	clientID           string
 	clientHost         string
 	rebalanceTimeoutMs int32
@@ -94,6 +95,9 @@ func (m *member) metadataFor(protocolName string) ([]byte, bool) {
 
 // matches says whether the protocols of a request are those the member joined with.
 func (m *member) matches(protocols []kmsg.JoinGroupRequestProtocol) bool {
+	if len(protocols) > len(m.protocols) {
+		protocols = distinctProtocols(protocols) // as copyProtocols took them
+	}
 	if len(protocols) != len(m.protocols) {
 		return false
 	}
@@ -198,12 +202,17 @@ func (g *group) add(m *member) {
 // what the member waits for.
 func (g *group) remove(id string) {
 	delete(g.pending, id)
-	m := g.byID[id]
-	if m == nil {
-		return
+	if m := g.byID[id]; m != nil {
+		g.unlink(m)
+		g.compact()
 	}
-	g.members = slices.DeleteFunc(g.members, func(o *member) bool { return o == m })
-	delete(g.byID, id)
+}
+
+// unlink takes a member out of everything but members. compact does the rest, for all
+// that were unlinked together: one after the other would take the square of their number.
+func (g *group) unlink(m *member) {
+	m.removed = true
+	delete(g.byID, m.id)
 	g.countProtocols(m, -1)
 	if m.isStatic {
 		delete(g.static, m.instanceID)
@@ -212,7 +221,12 @@ func (g *group) remove(id string) {
 		g.awaitingJoin--
 	}
 	g.clearPendingSync(m)
-	if g.leaderID == id {
+}
+
+// compact ends the removal of the members that were unlinked.
+func (g *group) compact() {
+	g.members = slices.DeleteFunc(g.members, func(m *member) bool { return m.removed })
+	if g.byID[g.leaderID] == nil {
 		g.leaderID = ""
 		if len(g.members) > 0 {
 			g.leaderID = g.members[0].id

@@ -332,20 +332,26 @@ func rebalanceTimeout(req *kmsg.JoinGroupRequest) int32 {
 
 // copyProtocols takes the protocols out of the request's memory, each name once.
 func copyProtocols(protocols []kmsg.JoinGroupRequestProtocol) []protocolMetadata {
+	protocols = distinctProtocols(protocols)
 	list := make([]protocolMetadata, 0, len(protocols))
-	var seen map[string]struct{}
-	if len(protocols) > 1 {
-		seen = make(map[string]struct{}, len(protocols))
-	}
 	for i := range protocols {
-		name := intern(protocols[i].Name)
-		if seen != nil {
-			if _, ok := seen[name]; ok {
-				continue
-			}
+		list = append(list, protocolMetadata{name: intern(protocols[i].Name), metadata: append([]byte(nil), protocols[i].Metadata...)})
+	}
+	return list
+}
+
+// distinctProtocols returns the first of each name.
+func distinctProtocols(protocols []kmsg.JoinGroupRequestProtocol) []kmsg.JoinGroupRequestProtocol {
+	if len(protocols) < 2 {
+		return protocols
+	}
+	seen := make(map[string]struct{}, len(protocols))
+	list := make([]kmsg.JoinGroupRequestProtocol, 0, len(protocols))
+	for i := range protocols {
+		if name := protocols[i].Name; !contains(seen, name) {
 			seen[name] = struct{}{}
+			list = append(list, protocols[i])
 		}
-		list = append(list, protocolMetadata{name: name, metadata: append([]byte(nil), protocols[i].Metadata...)})
 	}
 	return list
 }

@@ -30,6 +30,7 @@ func (c *core) leave(e leaveEvent) {
 	}
 	c.reply(func() { e.done(resp) })
 	if g != nil {
+		g.compact()
 		c.tryCompleteJoin(g)
 		c.settle(g)
 	}

@@ -9,6 +9,7 @@ import (
 // partitionOffset is one offset that a request wants committed.
 type partitionOffset struct {
 	partition partitionKey
+	topicID   protocol.UUID // of a commit: the topic that was found
 	offset    offsetAndMetadata
 	code      protocol.ErrorCode // outcome
 }
@@ -48,6 +49,7 @@ func (c *core) commit(e commitEvent) {
 		refuse(protocol.ErrInvalidGroupID)
 		return
 	}
+	c.deleted.refuse(e.offsets, e.unknownTopicCode())
 	g := c.groups[e.groupID]
 	if g == nil {
 		if e.generation >= 0 {
@@ -86,6 +88,14 @@ func (c *core) commit(e commitEvent) {
 	}
 }
 
+// unknownTopicCode is for topics that do not exist, which the newest versions name by id.
+func (e *commitEvent) unknownTopicCode() protocol.ErrorCode {
+	if e.transactional && e.version >= 6 || !e.transactional && e.version >= 10 {
+		return protocol.ErrUnknownTopicID
+	}
+	return protocol.ErrUnknownTopicOrPartition
+}
+
 // unknownGroupCommitCode is for commits in the name of a generation of no group. Apache
 // answers v9 with one code in 3.9 and the other in 4.x; v10 is served by 4.x alone.
 func unknownGroupCommitCode(e *commitEvent) protocol.ErrorCode {
@@ -119,6 +129,9 @@ func (c *core) checkMetadata(offsets []partitionOffset) {
 	for i := range offsets {
 		o := &offsets[i]
 		metadata := o.offset.metadata
+		if o.code != protocol.None {
+			continue
+		}
 		if len(metadata) > maxStringBytes ||
 			len(metadata) > c.cfg.OffsetMetadataMaxBytes && utf16Length(metadata) > c.cfg.OffsetMetadataMaxBytes {
 			o.code = protocol.ErrOffsetMetadataTooLarge
@@ -239,6 +252,7 @@ func (c *core) zooKeeperCommit(e zooKeeperCommitEvent) {
 		c.reply(e.done)
 		return
 	}
+	c.deleted.refuse(e.offsets, protocol.ErrUnknownTopicOrPartition)
 	c.checkMetadata(e.offsets)
 	w := c.offsetWrite(e.groupID, keyZooKeeperOffset, e.offsets)
 	if len(w.records) == 0 {

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/barnabas-broker/barnabas/protocol"
@@ -63,30 +64,44 @@ func (g *group) holds(p partitionKey) bool {
 	return ok || g.hasPending(p)
 }
 
-// heldPartitions lists all partitions with an offset, committed or on its way.
-func (g *group) heldPartitions() []partitionKey {
-	seen := make(map[partitionKey]struct{}, len(g.offsets))
-	list := make([]partitionKey, 0, len(g.offsets))
-	add := func(p partitionKey) {
-		if _, ok := seen[p]; !ok {
-			seen[p] = struct{}{}
+// held yields all partitions with an offset, committed or on its way, in no order and some
+// of them more than once.
+func (g *group) held() iter.Seq[partitionKey] {
+	return func(yield func(partitionKey) bool) {
+		for p := range g.offsets {
+			if !yield(p) {
+				return
+			}
+		}
+		for p := range g.pendingCommits {
+			if !yield(p) {
+				return
+			}
+		}
+		for _, offsets := range g.transactions {
+			for p := range offsets {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// heldPartitions lists the partitions that are held and wanted, sorted. It is quick where
+// none is wanted.
+func (g *group) heldPartitions(wanted func(partitionKey) bool) []partitionKey {
+	var list []partitionKey
+	for p := range g.held() {
+		if wanted(p) {
 			list = append(list, p)
 		}
 	}
-	for p := range g.offsets {
-		add(p)
-	}
-	for p := range g.pendingCommits {
-		add(p)
-	}
-	for _, offsets := range g.transactions {
-		for p := range offsets {
-			add(p)
-		}
-	}
 	sortPartitions(list)
-	return list
+	return slices.Compact(list)
 }
+
+func anyPartition(partitionKey) bool { return true }
 
 // removeOffsets writes tombstones and, when that is done, drops the offsets. A group that
 // is empty and left without any goes with them, as Apache's did up to 3.9.
@@ -111,7 +126,7 @@ func (c *core) vanishes(g *group, partitions []partitionKey) bool {
 	for _, p := range partitions {
 		gone[p] = struct{}{}
 	}
-	for _, p := range g.heldPartitions() {
+	for p := range g.held() {
 		if _, ok := gone[p]; !ok {
 			return false
 		}
@@ -131,7 +146,7 @@ func (c *core) deleteGroup(e deleteGroupEvent) {
 		return
 	}
 	clear(g.pending) // ids without a member do not keep a group
-	partitions := g.heldPartitions()
+	partitions := g.heldPartitions(anyPartition)
 	w := &write{}
 	for _, p := range partitions {
 		w.records = append(w.records, record{key: appendOffsetKey(nil, keyOffsetCommit, g.id, p)})

@@ -67,13 +67,12 @@ func (c *core) joinDeadline(g *group) {
 // their place although they have not: they may be restarting.
 func (c *core) completeJoin(g *group) {
 	g.joinDeadlineMs, g.initialJoin = 0, false
-	for i := 0; i < len(g.members); {
-		if m := g.members[i]; m.join == nil && !m.isStatic {
-			g.remove(m.id)
-			continue
+	for _, m := range g.members {
+		if m.join == nil && !m.isStatic {
+			g.unlink(m)
 		}
-		i++
 	}
+	g.compact()
 	if len(g.members) > 0 && !g.electJoinedLeader() {
 		// Only silent static members are left. Their sessions end sooner or later.
 		g.joinDeadlineMs = c.now.monotonicMs + max(g.rebalanceTimeoutMs(), 1)
@@ -122,27 +121,36 @@ func (c *core) expireSync(g *group) {
 	if g.state != stateCompletingRebalance && g.state != stateStable || g.pendingSyncs == 0 {
 		return
 	}
-	for i := 0; i < len(g.members); {
-		if m := g.members[i]; m.pendingSync {
+	for _, m := range g.members {
+		if m.pendingSync {
 			// A static one may have come back, with the record of that still being written.
 			c.answerJoin(g, m, joinFailed("", protocol.ErrUnknownMemberID))
 			c.answerSync(m, syncResult{code: protocol.ErrUnknownMemberID})
-			g.remove(m.id)
-			continue
+			g.unlink(m)
 		}
-		i++
 	}
+	g.compact()
 	c.prepareRebalance(g)
 }
 
-// removeMember takes a member out and begins a rebalance among the others. The caller
+// removeMembers takes members out and begins a rebalance among the others. The caller
 // calls tryCompleteJoin when it is done with the group.
+func (c *core) removeMembers(g *group, members []*member, code protocol.ErrorCode) {
+	for _, m := range members {
+		c.removeMember(g, m, code)
+	}
+	g.compact()
+}
+
+// removeMember is removeMembers for one of several; the caller compacts the group after
+// the last, and until then looks for members by their ids only.
 func (c *core) removeMember(g *group, m *member, code protocol.ErrorCode) {
 	c.answerJoin(g, m, joinFailed("", code))
 	c.answerSync(m, syncResult{code: code})
-	g.remove(m.id)
+	g.unlink(m)
 	switch g.state {
 	case stateStable, stateCompletingRebalance:
+		g.compact()
 		c.prepareRebalance(g)
 	}
 }

@@ -13,19 +13,20 @@ import (
 func (c *Coordinator) OffsetFetch(rc RequestContext, req *kmsg.OffsetFetchRequest, groups GroupFilter, topics TopicLookup, done func(*kmsg.OffsetFetchResponse)) {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	resp.Version = req.Version
+	var again named
 	if req.Version >= 8 {
 		resp.Groups = make([]kmsg.OffsetFetchResponseGroup, len(req.Groups))
 		for i := range req.Groups {
-			c.fetchGroup(req, &req.Groups[i], groups, topics, &resp.Groups[i])
+			c.fetchGroup(req, &req.Groups[i], groups, topics, &again, &resp.Groups[i])
 		}
 	} else {
-		c.fetchOne(req, groups, topics, resp)
+		c.fetchOne(req, groups, topics, &again, resp)
 	}
 	done(resp)
 }
 
 // fetchOne serves the versions that ask for one group, in terms of those that ask for many.
-func (c *Coordinator) fetchOne(req *kmsg.OffsetFetchRequest, groups GroupFilter, topics TopicLookup, resp *kmsg.OffsetFetchResponse) {
+func (c *Coordinator) fetchOne(req *kmsg.OffsetFetchRequest, groups GroupFilter, topics TopicLookup, again *named, resp *kmsg.OffsetFetchResponse) {
 	asked := kmsg.OffsetFetchRequestGroup{Group: req.Group}
 	if req.Topics != nil || req.Version < 2 { // null, for all topics, came with v2
 		asked.Topics = make([]kmsg.OffsetFetchRequestGroupTopic, len(req.Topics))
@@ -34,7 +35,7 @@ func (c *Coordinator) fetchOne(req *kmsg.OffsetFetchRequest, groups GroupFilter,
 		}
 	}
 	var out kmsg.OffsetFetchResponseGroup
-	c.fetchGroup(req, &asked, groups, topics, &out)
+	c.fetchGroup(req, &asked, groups, topics, again, &out)
 	if out.ErrorCode != 0 && req.Version < 2 { // no place for it but the partitions
 		for i := range asked.Topics {
 			t := kmsg.OffsetFetchResponseGroupTopic{Topic: asked.Topics[i].Topic}
@@ -60,7 +61,7 @@ func (c *Coordinator) fetchOne(req *kmsg.OffsetFetchRequest, groups GroupFilter,
 }
 
 func (c *Coordinator) fetchGroup(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetchRequestGroup, groups GroupFilter,
-	topics TopicLookup, out *kmsg.OffsetFetchResponseGroup) {
+	topics TopicLookup, again *named, out *kmsg.OffsetFetchResponseGroup) {
 	out.Group = asked.Group
 	code := groups.check(asked.Group)
 	if code == protocol.None {
@@ -69,9 +70,9 @@ func (c *Coordinator) fetchGroup(req *kmsg.OffsetFetchRequest, asked *kmsg.Offse
 		case shardCode != protocol.None:
 			code = shardCode
 		case asked.Topics == nil:
-			code = s.fetchAll(req, asked.Group, topics, out)
+			code = s.fetchAll(req, asked.Group, topics, again, out)
 		default:
-			code = s.fetchNamed(req, asked, topics, out)
+			code = s.fetchNamed(req, asked, topics, again, out)
 		}
 	}
 	if code != protocol.None {
@@ -79,7 +80,7 @@ func (c *Coordinator) fetchGroup(req *kmsg.OffsetFetchRequest, asked *kmsg.Offse
 	}
 }
 
-func (s *shard) fetchNamed(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetchRequestGroup, topics TopicLookup, out *kmsg.OffsetFetchResponseGroup) protocol.ErrorCode {
+func (s *shard) fetchNamed(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetchRequestGroup, topics TopicLookup, again *named, out *kmsg.OffsetFetchResponseGroup) protocol.ErrorCode {
 	found := make([]Topic, len(asked.Topics)) // looked up without the lock: it is the caller's code
 	for i := range asked.Topics {
 		found[i] = lookUp(topics, req.Version >= 10, asked.Topics[i].Topic, asked.Topics[i].TopicID)
@@ -106,6 +107,12 @@ func (s *shard) fetchNamed(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetch
 				default:
 					f = g.fetch(p, req.RequireStable)
 				}
+				if f.metadata != "" {
+					if again.refusesPartition(asked.Group, p) {
+						f = fetched{offset: -1, leaderEpoch: -1, code: protocol.ErrInvalidRequest}
+					}
+					again.Spend(len(f.metadata))
+				}
 				o.Partitions[j] = fetchedPartition(partition, f)
 			}
 		}
@@ -113,7 +120,10 @@ func (s *shard) fetchNamed(req *kmsg.OffsetFetchRequest, asked *kmsg.OffsetFetch
 }
 
 // fetchAll answers for every partition that the group has committed.
-func (s *shard) fetchAll(req *kmsg.OffsetFetchRequest, groupID string, topics TopicLookup, out *kmsg.OffsetFetchResponseGroup) protocol.ErrorCode {
+func (s *shard) fetchAll(req *kmsg.OffsetFetchRequest, groupID string, topics TopicLookup, again *named, out *kmsg.OffsetFetchResponseGroup) protocol.ErrorCode {
+	if again.refusesGroup(groupID) {
+		return protocol.ErrInvalidRequest
+	}
 	var partitions []partitionKey
 	var offsets []fetched
 	code := s.read(func(core *core) {
@@ -135,6 +145,7 @@ func (s *shard) fetchAll(req *kmsg.OffsetFetchRequest, groupID string, topics To
 		if topic.shown(req.Version) {
 			o := &out.Topics[len(out.Topics)-1]
 			o.Partitions = append(o.Partitions, fetchedPartition(p.partition, offsets[i]))
+			again.Spend(fetchedOverhead + len(offsets[i].metadata))
 		}
 	}
 	return code
@@ -144,6 +155,9 @@ func (s *shard) fetchAll(req *kmsg.OffsetFetchRequest, groupID string, topics To
 func (t *Topic) shown(version int16) bool {
 	return t.Err != protocol.ErrTopicAuthorizationFailed && (version < 10 || !t.ID.IsZero())
 }
+
+// fetchedOverhead is about what a partition takes in an answer besides its metadata.
+const fetchedOverhead = 64
 
 func fetchedPartition(partition int32, f fetched) kmsg.OffsetFetchResponseGroupTopicPartition {
 	return kmsg.OffsetFetchResponseGroupTopicPartition{

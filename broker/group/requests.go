@@ -110,6 +110,7 @@ func (c *Coordinator) OffsetCommit(rc RequestContext, req *kmsg.OffsetCommitRequ
 			}
 			o := partitionOffset{
 				partition: partitionKey{topic: topic.Name, partition: p.Partition},
+				topicID:   topic.ID,
 				offset: offsetAndMetadata{
 					offset: p.Offset, leaderEpoch: -1, metadata: stringOf(p.Metadata),
 					commitTimestampMs: now, expireTimestampMs: expireMs,
@@ -169,6 +170,7 @@ func (c *Coordinator) TxnOffsetCommit(rc RequestContext, req *kmsg.TxnOffsetComm
 			}
 			o := partitionOffset{
 				partition: partitionKey{topic: topic.Name, partition: p.Partition},
+				topicID:   topic.ID,
 				offset: offsetAndMetadata{
 					offset: p.Offset, leaderEpoch: -1, metadata: stringOf(p.Metadata),
 					commitTimestampMs: now, expireTimestampMs: -1,
@@ -336,14 +338,19 @@ func (c *Coordinator) DescribeGroups(rc RequestContext, req *kmsg.DescribeGroups
 	resp := kmsg.NewPtrDescribeGroupsResponse()
 	resp.Version = req.Version
 	resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, len(req.Groups))
+	var again named
 	for i, id := range req.Groups {
 		out := &resp.Groups[i]
 		*out = kmsg.NewDescribeGroupsResponseGroup()
 		out.Group = id
 		code := groups.check(id)
+		if code == protocol.None && again.refusesGroup(id) {
+			code = protocol.ErrInvalidRequest
+		}
 		if code == protocol.None {
 			code = c.read(id, func(core *core) {
 				if core.describe(id, out) {
+					again.Spend(describedBytes(out))
 					return
 				}
 				out.State = stateDead.String()

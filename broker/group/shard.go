@@ -107,7 +107,7 @@ func (s *shard) load() {
 	begun := c.timers.instant()
 	var scratch Stats
 	l := loader{core: newCore(&c.cfg, c.memberID, &scratch)}
-	l.core.now = begun
+	l.core.now, l.core.deleted = begun, &c.deleted
 	err := c.storage.Load(ctx, s.partition, l.load)
 	now := c.timers.instant()
 	if err != nil {
@@ -130,8 +130,15 @@ func (s *shard) load() {
 	s.stats.Loads++
 	s.stats.LoadMs += now.monotonicMs - begun.monotonicMs
 	s.stats.RecordsSkipped += l.skipped
-	epoch, deferred := s.leaderEpoch, s.deferred
+	// Before anything else: what is committed from now on comes after it.
+	for _, e := range s.deferred {
+		more := s.core.step(now, e)
+		s.queue = append(s.queue, more.writes...)
+		acts.wakes = append(acts.wakes, more.wakes...)
+		acts.replies = append(acts.replies, more.replies...)
+	}
 	s.deferred = nil
+	epoch := s.leaderEpoch
 	groups := len(s.core.groups)
 	s.mu.Unlock()
 
@@ -142,9 +149,6 @@ func (s *shard) load() {
 	c.logger.Info("loaded group partition", "topic", OffsetsTopic, "partition", s.partition, "leaderEpoch", epoch,
 		"records", l.records, "groups", groups, "otherRecords", l.foreign)
 	s.act(acts)
-	for _, e := range deferred {
-		s.do(e)
-	}
 }
 
 // loadFailed leaves the shard loading and has it tried again, unless it is not wanted any

@@ -689,7 +689,11 @@ func (w *ourWorld) command(name string, a args) (string, error) {
 		w.c.TransactionCompleted(0, a.int("pid", 1), marker.Commit)
 		return "", nil
 	case "topics-deleted":
-		w.c.TopicsDeleted(strings.Split(a["names"], ","))
+		var topics []Topic
+		for name := range strings.SplitSeq(a["names"], ",") {
+			topics = append(topics, Topic{Name: name})
+		}
+		w.c.TopicsDeleted(topics)
 		return "", nil
 	case "log": // what has been written since the last time
 		w.storage.mu.Lock()

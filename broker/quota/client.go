@@ -37,7 +37,7 @@ func (c *Client) find(m *Manager, kind Kind, user, clientID string, now time.Tim
 	if !f.known {
 		f.known = true
 		if bound, shared, ok := l.Find(kind, user, clientID); ok {
-			f.bound, f.sensor = bound, m.sensorOf(sensorKey{kind, shared}, now)
+			f.bound, f.sensor = bound, m.sensorOf(sensorKey{kind, shared}, user, now)
 		}
 	}
 	return f.sensor, f.bound
@@ -59,7 +59,7 @@ func (c *Client) locked(m *Manager, kind Kind, user, clientID string, now time.T
 		}
 		s.mu.Lock()
 		if !s.dead {
-			s.bound, s.lastMs = bound, now.UnixMilli()
+			s.bound, s.lastMs = bound, m.ms(now)
 			return s
 		}
 		s.mu.Unlock()
@@ -80,7 +80,7 @@ func (c *Client) Record(m *Manager, kind Kind, user, clientID string, amount flo
 		s.spend(m, amount, now)
 		return s.waits(s.bucket.throttle(s.bound))
 	}
-	nowMs := now.UnixMilli()
+	nowMs := m.ms(now)
 	s.window.record(nowMs, amount)
 	ms := s.window.throttle(nowMs, s.bound)
 	if kind == Request {
@@ -97,7 +97,7 @@ func (c *Client) Take(m *Manager, kind Kind, user, clientID string, amount float
 		return 0
 	}
 	defer s.mu.Unlock()
-	nowMs := now.UnixMilli()
+	nowMs := m.ms(now)
 	s.window.record(nowMs, amount)
 	ms := s.window.throttle(nowMs, s.bound)
 	if ms > 0 {
@@ -124,7 +124,7 @@ func (c *Client) Admit(m *Manager, user, clientID string, amount float64, now ti
 
 func (s *sensor) spend(m *Manager, amount float64, now time.Time) {
 	burst := float64(m.opts.ControllerWindows) * m.opts.ControllerWindowSize.Seconds() * s.bound
-	s.bucket.refill(now.UnixMilli(), s.bound, burst)
+	s.bucket.refill(m.ms(now), s.bound, burst)
 	s.bucket.tokens = min(burst, s.bucket.tokens-amount)
 }
 

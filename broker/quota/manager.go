@@ -2,6 +2,7 @@ package quota
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,8 @@ type Options struct {
 	ControllerWindows    int           // controller.quota.window.num; 11
 	ControllerWindowSize time.Duration // controller.quota.window.size.seconds; 1 s
 	// MaxSensors bounds how many clients are measured apart; 10,000. Client ids are the
-	// clients' to choose: those past the bound share one measure.
+	// clients' to choose: those past the bound share one measure for each user and, when
+	// there are as many of these, one for all.
 	MaxSensors int
 	// IdleAfter is how long one that uses nothing is remembered; an hour.
 	IdleAfter time.Duration
@@ -26,11 +28,12 @@ type Options struct {
 // Manager measures what clients use.
 type Manager struct {
 	opts   Options
+	began  time.Time
 	limits atomic.Pointer[Limits]
 
-	mu       sync.Mutex
-	sensors  map[sensorKey]*sensor
-	overflow [kindCount]*sensor
+	mu      sync.Mutex
+	sensors map[sensorKey]*sensor
+	lookMs  int64 // when the idle may be looked for again
 }
 
 type sensorKey struct {
@@ -60,7 +63,7 @@ func NewManager(opts Options) *Manager {
 	opts.ControllerWindowSize = cmp.Or(opts.ControllerWindowSize, time.Second)
 	opts.MaxSensors = cmp.Or(opts.MaxSensors, 10_000)
 	opts.IdleAfter = cmp.Or(opts.IdleAfter, time.Hour)
-	m := &Manager{opts: opts, sensors: map[sensorKey]*sensor{}}
+	m := &Manager{opts: opts, began: time.Now(), lookMs: math.MinInt64, sensors: map[sensorKey]*sensor{}}
 	m.limits.Store(&Limits{})
 	return m
 }
@@ -71,21 +74,29 @@ func (m *Manager) SetLimits(l *Limits) { m.limits.Store(l) }
 // Limits are those in force.
 func (m *Manager) Limits() *Limits { return m.limits.Load() }
 
-// sensorOf returns the measure for the key, made if there is none yet.
-func (m *Manager) sensorOf(key sensorKey, now time.Time) *sensor {
+// sensorOf returns the measure for the key, made if there is none yet. user is who asks,
+// also where the key does not say so.
+func (m *Manager) sensorOf(key sensorKey, user string, now time.Time) *sensor {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := m.sensors[key]; s != nil {
 		return s
 	}
-	if len(m.sensors) >= m.opts.MaxSensors {
+	if nowMs := m.ms(now); len(m.sensors) >= m.opts.MaxSensors && nowMs >= m.lookMs {
 		m.expireLocked(now)
+		m.lookMs = nowMs + 1000 // or every new client id would cost a look at all
 	}
 	if len(m.sensors) >= m.opts.MaxSensors {
-		if m.overflow[key.kind] == nil {
-			m.overflow[key.kind] = m.newSensor(sensorKey{kind: key.kind}, now)
+		key.entity = metadata.QuotaEntity{}
+		if user != "" {
+			key.entity.User = named(user)
 		}
-		return m.overflow[key.kind]
+		if s := m.sensors[key]; s == nil && len(m.sensors) >= 2*m.opts.MaxSensors {
+			key.entity = metadata.QuotaEntity{}
+		}
+		if s := m.sensors[key]; s != nil {
+			return s
+		}
 	}
 	s := m.newSensor(key, now)
 	m.sensors[key] = s
@@ -93,8 +104,12 @@ func (m *Manager) sensorOf(key sensorKey, now time.Time) *sensor {
 }
 
 func (m *Manager) newSensor(key sensorKey, now time.Time) *sensor {
-	return &sensor{key: key, window: newWindow(m.opts.Windows, m.opts.WindowSize.Milliseconds()), lastMs: now.UnixMilli()}
+	return &sensor{key: key, window: newWindow(m.opts.Windows, m.opts.WindowSize.Milliseconds()), lastMs: m.ms(now)}
 }
+
+// ms is now in milliseconds, by a clock that goes on at its pace when the wall clock is
+// set: a client would be silenced until one that was set back has caught up.
+func (m *Manager) ms(now time.Time) int64 { return now.Sub(m.began).Milliseconds() }
 
 // Expire forgets who has used nothing for long. Call it now and then.
 func (m *Manager) Expire(now time.Time) {
@@ -104,7 +119,7 @@ func (m *Manager) Expire(now time.Time) {
 }
 
 func (m *Manager) expireLocked(now time.Time) {
-	limit := now.Add(-m.opts.IdleAfter).UnixMilli()
+	limit := m.ms(now) - m.opts.IdleAfter.Milliseconds()
 	for key, s := range m.sensors {
 		s.mu.Lock()
 		if s.lastMs <= limit {
@@ -130,10 +145,10 @@ func (m *Manager) RecordConnection(ip string, now time.Time) time.Duration {
 	if !ok {
 		return 0
 	}
-	s := m.sensorOf(sensorKey{ConnectionCreation, metadata.QuotaEntity{IP: named(ip)}}, now)
+	s := m.sensorOf(sensorKey{ConnectionCreation, metadata.QuotaEntity{IP: named(ip)}}, "", now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	nowMs := now.UnixMilli()
+	nowMs := m.ms(now)
 	s.bound, s.lastMs = bound, nowMs
 	s.window.record(nowMs, 1)
 	ms := s.window.throttle(nowMs, bound)
@@ -156,7 +171,7 @@ func (s *sensor) waits(ms int64) time.Duration {
 // Usage is what was measured of one quota.
 type Usage struct {
 	Kind      Kind
-	Entity    metadata.QuotaEntity // the zero value is those past Options.MaxSensors
+	Entity    metadata.QuotaEntity // of those past Options.MaxSensors the user or, past twice as many, nothing
 	Bound     float64
 	Rate      float64       // per second; for ControllerMutation the tokens left
 	Throttled int64         // times that somebody had to wait
@@ -170,11 +185,6 @@ func (m *Manager) Usages(now time.Time) []Usage {
 	for _, s := range m.sensors {
 		all = append(all, s)
 	}
-	for _, s := range m.overflow {
-		if s != nil {
-			all = append(all, s)
-		}
-	}
 	m.mu.Unlock()
 	usages := make([]Usage, len(all))
 	for i, s := range all {
@@ -183,7 +193,7 @@ func (m *Manager) Usages(now time.Time) []Usage {
 		if u.Kind == ControllerMutation {
 			u.Rate = s.bucket.tokens
 		} else {
-			u.Rate, _ = s.window.rate(now.UnixMilli())
+			u.Rate, _ = s.window.rate(m.ms(now))
 		}
 		s.mu.Unlock()
 		usages[i] = u

@@ -195,15 +195,29 @@ func TestClientsPastTheBoundShareOneMeasureAndTheIdleAreForgotten(t *testing.T) 
 	for i := range 100 {
 		m.Record(Produce, "u", fmt.Sprint("c", i), 200, at(0))
 	}
-	if n := len(m.sensors); n != 3 {
-		t.Errorf("%d measures, want 3", n)
+	if n := len(m.sensors); n != 4 {
+		t.Errorf("%d measures, want 4", n)
 	}
 	// 97 clients shared 1,000 bytes a second: 19,400 bytes.
 	if d := m.Record(Produce, "u", "c99", 600, at(0)); d != 10*time.Second {
 		t.Errorf("waits %v, want 10s", d)
 	}
-	if u := m.Usages(at(0)); len(u) != 4 || u[0].Entity != (metadata.QuotaEntity{}) || u[0].Throttled == 0 {
+	// Another user's clients are none of these.
+	if d := m.Record(Produce, "v", "d", 10_000, at(0)); d != 0 {
+		t.Errorf("another user's client waits %v", d)
+	}
+	if u := m.Usages(at(0)); len(u) != 5 || u[0].Entity != entity("u", "-") || u[0].Throttled == 0 {
 		t.Errorf("usages %+v", u)
+	}
+	// Nor are there more of these measures than of the others, but for one.
+	for i := range 100 {
+		m.Record(Produce, fmt.Sprint("w", i), "c", 200, at(0))
+	}
+	if n := len(m.sensors); n != 7 {
+		t.Errorf("%d measures, want 7", n)
+	}
+	if d := m.Record(Produce, "u", "c99", 0, at(0)); d != 10*time.Second {
+		t.Errorf("waits %v, want 10s", d)
 	}
 	hour := time.Hour.Milliseconds()
 	m.Record(Produce, "u", "c1", 1, at(hour-1))

@@ -130,11 +130,16 @@ func serve(ctx context.Context, c *config.Config, logger *slog.Logger, registry 
 		logger.Info("Awaiting socket connections on " + address + " (" + name + ")")
 	}
 	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] Kafka Server started", s.NodeID()), "took", time.Since(began).Round(time.Microsecond).String())
-	<-ctx.Done()
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-s.Failed():
+		logger.Error("Shutdown broker because the metadata log dir has failed", "err", failure)
+	}
 	logger.Info(fmt.Sprintf("[KafkaRaftServer nodeId=%d] shutting down", s.NodeID()))
 	closing, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	if err := s.Close(closing); err != nil {
+	if err := errors.Join(failure, s.Close(closing)); err != nil {
 		return err
 	}
 	logger.Info("shut down completed")

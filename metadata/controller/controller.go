@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/barnabas-broker/barnabas/metadata"
@@ -125,7 +126,7 @@ func activeOf(m *metadata.Image, ids []int32) []int32 {
 
 // uncleanElection says whether topic may elect a leader that is not in sync.
 func (c *Controller) uncleanElection(m *metadata.Image, topic string) bool {
-	return c.topicConfig(m, topic, "unclean.leader.election.enable") == "true"
+	return strings.EqualFold(strings.TrimSpace(c.topicConfig(m, topic, "unclean.leader.election.enable")), "true")
 }
 
 // topicConfig is the value of a key that is in effect for a topic on this controller:

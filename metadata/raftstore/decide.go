@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -51,6 +52,13 @@ func (s *Store) run(ctx context.Context, decide func(*controller.Controller, *me
 		return r.err
 	case <-ctx.Done():
 		return protocol.ErrRequestTimedOut
+	case <-s.decided:
+	}
+	select {
+	case <-r.done:
+		return r.err
+	default:
+		return metadata.ErrClosed // it came behind drain
 	}
 }
 
@@ -68,6 +76,7 @@ var errTooLarge = &protocol.Error{Code: protocol.ErrPolicyViolation, Message: "T
 
 // decide is the deciding goroutine.
 func (s *Store) decide() {
+	defer close(s.decided)
 	defer s.drain()
 	ticker := &alarm{timer: time.NewTimer(time.Hour)}
 	ticker.timer.Stop()
@@ -202,8 +211,8 @@ type batch struct {
 	head    *metadata.Image
 	draft   *metadata.Draft // one command's records on top of head; nil without
 	single  bool            // draft is on top of base
-	records []metadata.Record
-	bytes   int // of records, encoded
+	count   int             // of records
+	encoded []byte          // the records, one behind the other
 	decided []*request
 }
 
@@ -218,9 +227,9 @@ func (s *Store) decideBatch(first *request) {
 		return
 	}
 	image := s.Image()
-	b := &batch{base: image, head: image, single: true}
+	b := &batch{base: image, head: image, single: true, encoded: s.scratch[:0]}
 	s.decideOne(b, first)
-	for more := true; more && len(b.decided) < maxBatchCommands && len(b.records) < maxBatchRecords && b.bytes < maxBatchBytes; {
+	for more := true; more && len(b.decided) < maxBatchCommands && b.count < maxBatchRecords && len(b.encoded) < maxBatchBytes; {
 		select {
 		case r := <-s.requests:
 			s.decideOne(b, r)
@@ -229,13 +238,14 @@ func (s *Store) decideBatch(first *request) {
 		}
 	}
 	var err error
-	if len(b.records) > 0 {
+	if b.count > 0 {
 		draft := b.draft
 		if !b.single {
 			draft = nil
 		}
-		err = s.propose(b.base, draft, b.records)
+		err = s.proposeEncoded(b.base, draft, b.count, b.encoded)
 	}
+	s.keepScratch(b.encoded)
 	for _, r := range b.decided {
 		if err != nil {
 			r.err = err
@@ -260,45 +270,53 @@ func (s *Store) decideOne(b *batch, r *request) {
 	if err != nil || len(records) == 0 {
 		return
 	}
-	size := s.encodedSize(records)
-	if size > maxCommandBytes {
-		r.err = errTooLarge
-		return
+	before := len(b.encoded)
+	for _, record := range records {
+		if b.encoded = metadata.AppendRecord(b.encoded, record); len(b.encoded)-before > maxCommandBytes {
+			b.encoded = b.encoded[:before]
+			r.err = errTooLarge
+			return
+		}
 	}
 	// What is proposed must apply, on every node and for ever: try it.
 	draft := metadata.NewDraft(b.head)
 	for _, record := range records {
 		if err := draft.Apply(record); err != nil {
 			s.opts.Logger.Error("A decision does not fit the metadata it was taken on", "err", err)
+			b.encoded = b.encoded[:before]
 			r.err = protocol.ErrUnknownServerError
 			return
 		}
 	}
 	b.draft = draft
-	b.records = append(b.records, records...)
-	b.bytes += size
+	b.count += len(records)
 }
 
-// encodedSize is how many bytes the records take in an entry.
-func (s *Store) encodedSize(records []metadata.Record) (size int) {
-	for _, r := range records {
-		s.scratch = metadata.AppendRecord(s.scratch[:0], r)
-		size += len(s.scratch)
-		if cap(s.scratch) > 1<<20 {
-			s.scratch = nil
-		}
+// keepScratch keeps a buffer for the next records to be encoded, unless it has become large.
+func (s *Store) keepScratch(buffer []byte) {
+	if s.scratch = buffer; cap(buffer) > 1<<20 {
+		s.scratch = nil
 	}
-	return size
 }
 
 // propose commits records decided on base and waits until they are applied. draft, if not nil, is
 // base with exactly these records applied.
 func (s *Store) propose(base *metadata.Image, draft *metadata.Draft, records []metadata.Record) error {
+	encoded := s.scratch[:0]
+	for _, r := range records {
+		encoded = metadata.AppendRecord(encoded, r)
+	}
+	s.keepScratch(encoded)
+	return s.proposeEncoded(base, draft, len(records), encoded)
+}
+
+// proposeEncoded is propose of count records that are encoded.
+func (s *Store) proposeEncoded(base *metadata.Image, draft *metadata.Draft, count int, encoded []byte) error {
 	s.request.sequence++
-	e := entry{controllerEpoch: base.ControllerEpoch(), request: s.request, records: records}
+	e := entry{controllerEpoch: base.ControllerEpoch(), request: s.request}
 	// Raft keeps the bytes, so they are not from a buffer that is used again.
-	data := e.append(make([]byte, 0, 64+32*len(records)))
-	if len(data) > maxEntryBytes {
+	data := binary.AppendUvarint(e.appendHeader(make([]byte, 0, 64+len(encoded))), uint64(count))
+	if data = append(data, encoded...); len(data) > maxEntryBytes {
 		return errTooLarge
 	}
 	if draft != nil {

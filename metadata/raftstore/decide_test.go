@@ -71,3 +71,14 @@ func TestNoEntryIsTooLargeToBeRead(t *testing.T) {
 		}
 	}
 }
+
+// A command that comes when the store has closed, and finds room for itself, is refused.
+func TestCommandBehindTheLastIsRefused(t *testing.T) {
+	s := open(t, testOptions(t, t.TempDir()))
+	s.Close()
+	s.closing = make(chan struct{}) // as it was when the command looked
+	err := s.run(context.Background(), func(*controller.Controller, *metadata.Image, int64) ([]metadata.Record, error) { return nil, nil })
+	if !errors.Is(err, metadata.ErrClosed) {
+		t.Error(err)
+	}
+}

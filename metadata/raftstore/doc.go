@@ -13,6 +13,7 @@
 // batches, one image and one delta each; replay after a start goes the same way.
 //
 // An entry carries the controller epoch its proposer believed in, and is void in any other:
-// what a deposed controller left behind has no effect. entry.go, snapshot.go and meta_store.go
+// what a deposed controller left behind has no effect. A log that cannot be written is the
+// end: [Store.Failed] tells whoever runs the process. entry.go, snapshot.go and meta_store.go
 // describe the bytes on disk.
 package raftstore

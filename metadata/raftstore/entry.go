@@ -31,10 +31,14 @@ type requestID struct {
 var errCorruptEntry = errors.New("corrupt metadata entry")
 
 func (e *entry) append(dst []byte) []byte {
+	return metadata.AppendRecords(e.appendHeader(dst), e.records)
+}
+
+// appendHeader appends what is before the records and their number.
+func (e *entry) appendHeader(dst []byte) []byte {
 	dst = append(dst, entryVersion)
 	dst = binary.AppendVarint(dst, int64(e.controllerEpoch))
-	dst = e.request.append(dst)
-	return metadata.AppendRecords(dst, e.records)
+	return e.request.append(dst)
 }
 
 func (r requestID) append(dst []byte) []byte {

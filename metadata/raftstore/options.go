@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/types"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
@@ -25,8 +27,9 @@ type Options struct {
 	// Dir is the directory of the store, made if it is not there. Needed.
 	Dir    string
 	NodeID int32
-	// DirectoryID is the id of the log directory that Dir is in. It is part of the node's
-	// name in Raft, so that a node whose disk was wiped cannot vote as its former self.
+	// DirectoryID is the id that a new store gets, which afterwards knows it itself. It is part
+	// of the node's name in Raft, so that a node whose disk was wiped cannot vote as its former
+	// self.
 	DirectoryID protocol.UUID
 	// ClusterID is the id that the cluster must have, and gets if it is new; a random one.
 	ClusterID string
@@ -58,6 +61,8 @@ type Options struct {
 	SnapshotThreshold uint64
 	// SegmentBytes is the size of a file of the log; 4 MiB.
 	SegmentBytes int
+	// FS is where the log's files are; the disk.
+	FS types.VFS
 
 	Logger *slog.Logger // discards
 }
@@ -74,6 +79,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.RebalanceInterval == 0 {
 		o.RebalanceInterval = 300 * time.Second
+	}
+	if o.FS == nil {
+		o.FS = fs.New()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -13,9 +13,11 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/segment"
 
 	"github.com/barnabas-broker/barnabas/metadata"
 	"github.com/barnabas-broker/barnabas/metadata/controller"
+	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // Store is metadata.Store on a Raft log.
@@ -28,6 +30,8 @@ type Store struct {
 	machine *machine
 	ready   chan struct{} // closed when the image can be served, or startErr says why it cannot
 	closing chan struct{}
+	decided chan struct{} // closed when nothing is decided any more
+	failed  chan error    // holds the first failed write of the log
 	// requests is what the deciding goroutine takes commands from. When it is full, callers
 	// wait until their context is over.
 	requests chan *request
@@ -60,6 +64,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		machine:    newMachine(opts.Logger),
 		ready:      make(chan struct{}),
 		closing:    make(chan struct{}),
+		decided:    make(chan struct{}),
+		failed:     make(chan error, 1),
 		requests:   make(chan *request, 256),
 		controller: controller.New(opts.Controller),
 		request:    requestID{node: opts.NodeID, incarnation: rand.Uint64()},
@@ -98,7 +104,8 @@ func (s *Store) openRaft() (err error) {
 	}
 	logger := &raftLogger{logger: s.opts.Logger, name: "raft", quiet: s.isAlone()}
 	s.meta = &metaStore{}
-	s.log, err = wal.Open(s.opts.Dir, wal.WithMetaStore(s.meta), wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger))
+	s.log, err = wal.Open(s.opts.Dir, wal.WithMetaStore(s.meta), wal.WithSegmentSize(s.opts.SegmentBytes), wal.WithLogger(logger),
+		wal.WithSegmentFiler(segment.NewFiler(s.opts.Dir, s.opts.FS)))
 	if err != nil {
 		return errors.Join(err, s.meta.Close())
 	}
@@ -109,6 +116,10 @@ func (s *Store) openRaft() (err error) {
 		}
 	}()
 	if err := s.checkLastIndex(); err != nil {
+		return err
+	}
+	named, err := s.readDirectoryID()
+	if err != nil {
 		return err
 	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(s.opts.Dir, 2, logger)
@@ -138,13 +149,19 @@ func (s *Store) openRaft() (err error) {
 			return err
 		}
 	}
-	s.raft, err = raft.NewRaft(config, s.machine, s.log, s.log, snapshots, transport)
+	s.raft, err = raft.NewRaft(config, s.machine, watchedLog{s.log, s.fail}, s.log, snapshots, transport)
 	if err != nil {
 		return err
 	}
 	if err := s.checkMembership(config.LocalID); err != nil {
 		s.raft.Shutdown().Error()
 		return err
+	}
+	if !named {
+		if err := s.log.Set(directoryIDKey, s.opts.DirectoryID[:]); err != nil {
+			s.raft.Shutdown().Error()
+			return err
+		}
 	}
 	if s.isAlone() {
 		// Nobody else can be leader, so there is nothing to wait for: a shorter timeout
@@ -174,6 +191,20 @@ func (s *Store) isBootstrapped(snapshots raft.SnapshotStore) (bool, error) {
 		return true, err
 	}
 	return false, s.log.SetUint64(currentTerm, 0)
+}
+
+// directoryIDKey is where the stable store has the id that the store was made with.
+var directoryIDKey = []byte("BarnabasDirectoryID")
+
+// readDirectoryID takes the store's own id for the one of the options, if it has noted it.
+// Stores of the first versions have not.
+func (s *Store) readDirectoryID() (noted bool, err error) {
+	b, err := s.log.Get(directoryIDKey)
+	if err != nil || len(b) != len(s.opts.DirectoryID) {
+		return false, err
+	}
+	s.opts.DirectoryID = protocol.UUID(b)
+	return true, nil
 }
 
 // lastIndexKey is where the stable store has an index that the log had reached: at the last
@@ -296,6 +327,36 @@ func (s *Store) Subscribe(fn func(*metadata.Delta, *metadata.Image)) (cancel fun
 
 // Raft returns the Raft node, for membership changes and for looking at.
 func (s *Store) Raft() *raft.Raft { return s.raft }
+
+// watchedLog is a log that tells of writes that fail.
+type watchedLog struct {
+	*wal.WAL
+	failed func(error)
+}
+
+// StoreLog implements raft.LogStore.
+func (l watchedLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs implements raft.LogStore.
+func (l watchedLog) StoreLogs(entries []*raft.Log) error {
+	err := l.WAL.StoreLogs(entries)
+	if err != nil && !errors.Is(err, wal.ErrClosed) {
+		l.failed(err)
+	}
+	return err
+}
+
+// fail takes down that the log failed.
+func (s *Store) fail(err error) {
+	select {
+	case s.failed <- fmt.Errorf("the metadata log in %s cannot be written: %w", s.opts.Dir, err):
+	default: // not the first
+	}
+}
+
+// Failed is where it comes, once, that the log could not be written. Nothing can be changed
+// then until the store is opened again: raft-wal does not know how much of the write is there.
+func (s *Store) Failed() <-chan error { return s.failed }
 
 // IsLeader says whether this node is Raft's leader.
 func (s *Store) IsLeader() bool { return s.raft.State() == raft.Leader }

@@ -101,7 +101,6 @@ func TestSomebodyElsesDirectoryIsRefused(t *testing.T) {
 	open(t, opts).Close()
 	for _, change := range []func(*Options){
 		func(o *Options) { o.NodeID = 2 },
-		func(o *Options) { o.DirectoryID = protocol.NewUUID() },
 		func(o *Options) { o.ClusterID = "bbbbbbbbbbbbbbbbbbbbbA" },
 	} {
 		other := opts
@@ -115,6 +114,31 @@ func TestSomebodyElsesDirectoryIsRefused(t *testing.T) {
 		}
 	}
 	open(t, opts)
+}
+
+// The store knows its own name, whatever has become of the directories beside it. One of the
+// first versions, which did not note it, is told it.
+func TestTheStoreKnowsItsDirectoryID(t *testing.T) {
+	opts := testOptions(t, t.TempDir())
+	open(t, opts).Close()
+	other := opts
+	other.DirectoryID = protocol.NewUUID()
+	s := open(t, other)
+	if q := s.Quorum(); len(q.Voters) != 1 || q.Voters[0].DirectoryID != testDirectory || q.Voters[0].LogEndOffset < 0 {
+		t.Errorf("%+v", q)
+	}
+	if err := s.log.Set(directoryIDKey, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if s, err := Open(context.Background(), other); err == nil {
+		s.Close()
+		t.Error("another directory's store was opened")
+	} else if !strings.Contains(err.Error(), "belongs to") {
+		t.Error(err)
+	}
+	open(t, opts).Close()
+	open(t, other)
 }
 
 func TestCorruptStoreIsAnErrorNotAPanic(t *testing.T) {

@@ -47,6 +47,7 @@ type Limits struct {
 // Estimate is what decoding a body will cost.
 type Estimate struct {
 	MemoryBytes   int // at most allocated by kmsg's ReadFrom, the body itself not counted
+	Elements      int // of all arrays together
 	TrailingBytes int // left over behind the last field; Apache ignores them, and so does kmsg
 }
 
@@ -99,6 +100,7 @@ type walker struct {
 	flexible bool
 
 	memory, memoryMax int
+	elements          int
 
 	err   error
 	field string
@@ -116,7 +118,7 @@ func (w *walker) message(m *Message) (Estimate, error) {
 	if !w.allocate(int(m.GoSize)) || !w.fields(m.Fields) {
 		return Estimate{}, &FieldError{Message: m.Name, Version: w.version, Field: w.field, Pos: w.pos, Err: w.err}
 	}
-	return Estimate{MemoryBytes: w.memory, TrailingBytes: w.remaining()}, nil
+	return Estimate{MemoryBytes: w.memory, Elements: w.elements, TrailingBytes: w.remaining()}, nil
 }
 
 // Costs of kmsg's unknown tags: a map in each struct that has any, and its slots. The
@@ -319,6 +321,7 @@ func (w *walker) array(f *Field) bool {
 	if count > w.remaining() { // every element takes at least one byte; a test holds the table to it
 		return w.fail(f, ErrCount)
 	}
+	w.elements += count
 	if !w.allocate(count * int(f.GoSize)) {
 		return false
 	}

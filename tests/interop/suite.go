@@ -242,7 +242,8 @@ func (s *suite) crossRead(p *peers.Peer) {
 				count += len(s.expected[t])
 			}
 		}
-		got, err := c.Consume("", topics, count, patience)
+		// Some clients open connections for each of hundreds of partitions, one after the other.
+		got, err := c.Consume("", topics, count, 4*patience)
 		if err == nil {
 			return s.compareTopics(p, topics, got)
 		}

@@ -148,12 +148,30 @@ func (a *admin) authorizerSettings(ctx context.Context, file string) (s authoriz
 	if s.options.Groups, err = acl.ParseGroups(values["barnabas.acl.principal.groups"]); err != nil {
 		return s, &failure{what: "cannot read barnabas.acl.principal.groups", why: err.Error()}
 	}
-	s.options.AllowEveryoneIfNoACLFound = values["allow.everyone.if.no.acl.found"] == "true"
-	if values["barnabas.acl.dry.run"] == "true" {
-		s.options.DryRun = true
+	if s.options.AllowEveryoneIfNoACLFound, err = isOn(values, "allow.everyone.if.no.acl.found"); err != nil {
+		return s, err
+	}
+	if s.options.DryRun, err = isOn(values, "barnabas.acl.dry.run"); err != nil {
+		return s, err
+	}
+	if s.options.DryRun {
 		s.notes = append(s.notes, "The broker only reports: barnabas.acl.dry.run=true lets everything pass.")
 	}
 	return s, nil
+}
+
+// isOn reads a switch of the broker as the broker does; without a value it has its default.
+func isOn(values map[string]string, name string) (bool, error) {
+	key := config.LookupBroker(name)
+	value, ok := values[name]
+	if !ok {
+		value = key.Default
+	}
+	on, err := key.Bool(value)
+	if err != nil {
+		return false, &failure{what: fmt.Sprintf("cannot use %s=%s", name, value), why: err.Error()}
+	}
+	return on, nil
 }
 
 // readProperties reads a properties file; of a key that is there twice the last counts.

@@ -113,7 +113,17 @@ func configDescribeCommand() *command {
 					}
 				}
 				slices.SortFunc(entries, func(a, b configEntry) int { return strings.Compare(a.Name, b.Name) })
-				return e.show(entries, func(w io.Writer) error { return writeConfigs(w, entries, docs) })
+				var errs []error
+				for _, key := range keys {
+					// Of all brokers only what is set is told.
+					if !slices.ContainsFunc(entries, func(c configEntry) bool { return c.Name == key }) && (kind != kmsg.ConfigResourceTypeBroker || name != "") {
+						errs = append(errs, &failure{what: fmt.Sprintf("%s has no setting %s", describeResource(kind, name), key)})
+					}
+				}
+				if len(entries) > 0 || len(errs) == 0 {
+					errs = append(errs, e.show(entries, func(w io.Writer) error { return writeConfigs(w, entries, docs) }))
+				}
+				return errors.Join(errs...)
 			})
 		},
 	}

@@ -193,10 +193,8 @@ func (c *consumer) begin() error {
 	starts := map[string]map[int32]kgo.Offset{}
 	for _, topic := range c.o.topics {
 		there := m.Topics[topic].Partitions.Numbers()
-		for _, p := range c.o.partitions {
-			if !slices.Contains(there, p) {
-				return &failure{what: fmt.Sprintf("topic %s has no partition %d", topic, p), why: "it has " + count(len(there), "partition")}
-			}
+		if err := hasPartitions(topic, there, c.o.partitions); err != nil {
+			return err
 		}
 		starts[topic] = map[int32]kgo.Offset{}
 		for _, p := range there {

@@ -168,10 +168,8 @@ func (a *admin) partitionsOf(ctx context.Context, specs []string) (kadm.TopicsSe
 	}
 	for topic, partitions := range wanted {
 		there := m.Topics[topic].Partitions.Numbers()
-		for _, p := range partitions {
-			if !slices.Contains(there, p) {
-				return nil, &failure{what: fmt.Sprintf("topic %s has no partition %d", topic, p), why: "it has " + count(len(there), "partition")}
-			}
+		if err := hasPartitions(topic, there, partitions); err != nil {
+			return nil, err
 		}
 		if len(partitions) == 0 {
 			partitions = there
@@ -179,4 +177,14 @@ func (a *admin) partitionsOf(ctx context.Context, specs []string) (kadm.TopicsSe
 		set.Add(topic, partitions...)
 	}
 	return set, nil
+}
+
+// hasPartitions makes an error of the first of wanted that is not there.
+func hasPartitions(topic string, there, wanted []int32) error {
+	for _, p := range wanted {
+		if !slices.Contains(there, p) {
+			return &failure{what: fmt.Sprintf("topic %s has no partition %d", topic, p), why: "it has " + count(len(there), "partition")}
+		}
+	}
+	return nil
 }

@@ -83,9 +83,13 @@ func groupOffsetsCommand() *command {
 					groupOffset
 				}
 				rows, errs := []row{}, []error{}
+				found := map[string]bool{}
 				t := newTable("GROUP", "TOPIC", ">PARTITION", ">COMMITTED", ">END", ">LAG")
 				for _, group := range groups {
 					offsets, err := a.groupOffsets(ctx, group, nil)
+					if err == nil && len(offsets) == 0 {
+						_, err = a.describeGroups(ctx, []string{group}) // there may be no such group
+					}
 					if err != nil {
 						errs = append(errs, err)
 						continue
@@ -94,14 +98,20 @@ func groupOffsetsCommand() *command {
 						if len(topics) > 0 && !slices.Contains(topics, o.Topic) {
 							continue
 						}
+						found[o.Topic] = true
 						rows = append(rows, row{group, o})
 						t.row(group, o.Topic, number(o.Partition), orDash(o.Committed), orDash(o.End), orDash(o.Lag))
 					}
 				}
-				if len(rows) > 0 || len(errs) == 0 {
-					errs = append(errs, e.show(rows, t.writeTo))
+				missing := slices.DeleteFunc(slices.Clone(topics), func(name string) bool { return found[name] })
+				if len(missing) > 0 && len(errs) == 0 {
+					_, err := a.topics(ctx, missing...) // nor may there be such topics
+					errs = append(errs, err)
 				}
-				return errors.Join(errs...)
+				if err := errors.Join(errs...); len(rows) == 0 && err != nil {
+					return err
+				}
+				return errors.Join(append(errs, e.show(rows, t.writeTo))...)
 			})
 		},
 	}

@@ -87,13 +87,13 @@ func runKafkaConsoleProducer(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if reader["parse.key"] == "true" {
+	if strings.EqualFold(reader["parse.key"], "true") {
 		o.keySeparator = "\t"
 		if s, ok := reader["key.separator"]; ok {
 			o.keySeparator = s
 		}
 	}
-	if reader["parse.headers"] == "true" {
+	if strings.EqualFold(reader["parse.headers"], "true") {
 		return &usageError{message: "parse.headers is not supported here: barnabas produce --json reads headers"}
 	}
 	o.null = reader["null.marker"]
@@ -103,7 +103,7 @@ func runKafkaConsoleProducer(e *env, args []string) error {
 	if v := producer["compression.type"]; v != "" {
 		o.codec = v
 	}
-	o.repeatable = producer["enable.idempotence"] == "false"
+	o.repeatable = strings.EqualFold(producer["enable.idempotence"], "false")
 	_, err = e.produce(e.stdin, o, func(*kgo.Record) {})
 	return err
 }
@@ -192,7 +192,8 @@ func consoleFormat(p map[string]string) func([]byte, *kgo.Record) ([]byte, error
 	}
 	separator, line := or("key.separator", "\t"), or("line.separator", "\n")
 	headersSeparator, null := or("headers.separator", ","), or("null.literal", "null")
-	value := or("print.value", "true") != "false"
+	_, chosen := p["print.value"]
+	value := !chosen || is("print.value")
 	text := func(b, data []byte) []byte {
 		if data == nil {
 			return append(b, null...)

@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"crypto/pbkdf2"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
 	"slices"
 	"strings"
 
+	"github.com/barnabas-broker/barnabas/auth"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -25,7 +25,6 @@ const (
 	scramMinIterations     = 4096
 	scramMaxIterations     = 16384
 	scramDefaultIterations = 4096
-	scramSaltBytes         = 32
 )
 
 func (m scramMechanism) String() string {
@@ -109,8 +108,7 @@ func (a *admin) setScram(ctx context.Context, user string, set []scramUpsertion,
 	for _, s := range set {
 		req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
 		u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
-		u.Name, u.Mechanism, u.Iterations, u.Salt = user, int8(s.mechanism), int32(s.iterations), make([]byte, scramSaltBytes)
-		rand.Read(u.Salt)
+		u.Name, u.Mechanism, u.Iterations, u.Salt = user, int8(s.mechanism), int32(s.iterations), auth.NewScramSalt()
 		var err error
 		if u.SaltedPassword, err = s.mechanism.salted(s.password, u.Salt, s.iterations); err != nil {
 			return err

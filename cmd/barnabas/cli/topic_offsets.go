@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -27,8 +26,14 @@ func topicOffsetsCommand() *command {
 			}
 			wanted := func(p int32) bool { return len(only) == 0 || slices.Contains(only, p) }
 			return e.asking(func(ctx context.Context, a *admin) error {
-				if _, err := a.topics(ctx, names...); err != nil {
+				m, err := a.topics(ctx, names...)
+				if err != nil {
 					return err
+				}
+				for _, name := range names {
+					if err := hasPartitions(name, m.Topics[name].Partitions.Numbers(), only); err != nil {
+						return err
+					}
 				}
 				if at == "" {
 					return e.offsetRanges(ctx, a, names, wanted)
@@ -165,10 +170,8 @@ func (e *env) deleteRecords(ctx context.Context, a *admin, topic string, only []
 		return err
 	}
 	partitions := m.Topics[topic].Partitions.Numbers()
-	for _, p := range only {
-		if !slices.Contains(partitions, p) {
-			return &failure{what: fmt.Sprintf("topic %s has no partition %d", topic, p), why: "it has " + count(len(partitions), "partition")}
-		}
+	if err := hasPartitions(topic, partitions, only); err != nil {
+		return err
 	}
 	if len(only) > 0 {
 		partitions = only

@@ -22,6 +22,7 @@ import (
 	"github.com/barnabas-broker/barnabas/metadata/controller"
 	"github.com/barnabas-broker/barnabas/metadata/kraftimport"
 	"github.com/barnabas-broker/barnabas/metadata/raftstore"
+	"github.com/barnabas-broker/barnabas/protocol"
 )
 
 // DefaultNodeID is the id of a broker whose configuration and data directory name none.
@@ -81,7 +82,7 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var running atomic.Pointer[broker.Broker] // the store asks while the broker starts
+	var running atomic.Pointer[broker.Broker] // what is altered while there is none is judged by the file
 	schema := &config.Schema{Current: func() *config.Config {
 		if b := running.Load(); b != nil {
 			return b.Config()
@@ -109,10 +110,9 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 			return nil, err // before there is a new store
 		}
 	}
-	dir := s.logs.Dirs()[0]
 	s.store, err = raftstore.Open(ctx, raftstore.Options{
 		Dir: storeDir, NodeID: s.logs.NodeID(),
-		DirectoryID: dir.ID, ClusterID: s.logs.ClusterID(), Initial: initial,
+		DirectoryID: s.directoryID(), ClusterID: s.logs.ClusterID(), Initial: initial,
 		Controller: controller.Options{
 			DefaultPartitions: b.Topics.NumPartitions, DefaultReplicationFactor: b.Topics.DefaultReplicationFactor,
 			Schema: schema, SessionTimeout: b.Metadata.BrokerSessionTimeout,
@@ -125,6 +125,10 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the metadata store: %w", err)
 	}
+	scramPepper, err := pepper(storeDir)
+	if err != nil { // logins go on; the salts of users that do not exist are others after a restart
+		opts.Logger.Warn("cannot keep what the salts of unknown SCRAM users are made of", "error", err)
+	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		host = "localhost"
@@ -132,11 +136,12 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.broker, err = broker.Start(ctx, broker.Options{
 		NodeID: s.logs.NodeID(), HostName: host, Config: c, Logs: s.logs, Store: s.store,
 		Version: opts.Version, Logger: opts.Logger, Loggers: opts.Loggers, OnConfig: s.configure, PanicsEnd: opts.PanicsEnd,
+		ScramPepper: scramPepper,
+		OnServing:   func(b *broker.Broker) { running.Store(b) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	running.Store(s.broker)
 	return s, nil
 }
 
@@ -144,6 +149,25 @@ func Open(ctx context.Context, opts Options) (_ *Server, err error) {
 func (s *Server) configure(c *config.Config) {
 	s.producerState.ExpirationMs.Store(c.Broker().Log.ProducerIDExpiration.Milliseconds())
 	s.producerState.MaxTransactionTimeoutMs.Store(c.Broker().Transaction.MaxTimeout.Milliseconds())
+	if s.logs == nil || s.logs.Cleaner() == nil {
+		return
+	}
+	if o := cleanerOptions(c.Broker(), nil); o != nil {
+		if err := s.logs.Cleaner().Configure(*o); err != nil {
+			s.logger.Error("Compaction goes on with the settings that it has", "err", err)
+		}
+	}
+}
+
+// directoryID is that of the first data directory that can be used. A new metadata store gets
+// it; it is in that directory, unless metadata.log.dir says otherwise.
+func (s *Server) directoryID() protocol.UUID {
+	for _, d := range s.logs.Dirs() {
+		if d.Err == nil {
+			return d.ID
+		}
+	}
+	return protocol.NewUUID()
 }
 
 // cleanerOptions are those of compaction, nil if log.cleaner.enable=false.
@@ -184,6 +208,10 @@ func nodeID(b *config.Broker) int32 {
 	}
 	return DefaultNodeID
 }
+
+// Failed is where it comes that the broker cannot go on: the metadata log cannot be written.
+// The server is then to be closed and the process to end, as Apache's does.
+func (s *Server) Failed() <-chan error { return s.store.Failed() }
 
 // Broker is the broker that runs.
 func (s *Server) Broker() *broker.Broker { return s.broker }

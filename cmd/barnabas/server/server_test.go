@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/barnabas-broker/barnabas/broker/config"
@@ -34,9 +35,11 @@ func TestADataDirectoryThatCannotBeMadeIsOffline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close(context.Background()) // its error tells of the directory again
 	if !s.Broker().Ready() {
 		t.Error("the broker does not serve")
+	}
+	if err := s.Close(context.Background()); err != nil {
+		t.Errorf("the stop is not a clean one: %v", err) // it ends the process with 1
 	}
 	if s, err := open(bad); err == nil {
 		s.Close(context.Background())
@@ -44,6 +47,33 @@ func TestADataDirectoryThatCannotBeMadeIsOffline(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
+}
+
+// A metadata store in a directory of its own is not bound to the data directories.
+func TestAMetadataDirectoryOfItsOwn(t *testing.T) {
+	a, b, meta := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b"), t.TempDir()
+	run := func(dirs ...string) {
+		t.Helper()
+		c, err := config.Load(config.Options{Overrides: []string{"listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + strings.Join(dirs, ","),
+			"metadata.log.dir=" + meta, "barnabas.admin.listener="}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := server.Open(context.Background(), server.Options{Config: c, PanicsEnd: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(a, b)
+	run(b, a)
+	run(b)
+	if err := os.RemoveAll(a); err != nil {
+		t.Fatal(err)
+	}
+	run(a, b)
 }
 
 // A first start on a directory of Apache Kafka that ended before the import was stored is

@@ -106,8 +106,9 @@ func (k kafkaGo) consumeAll(ctx context.Context, topics []string, count int, tim
 			if end == 0 {
 				continue
 			}
+			// Close waits for the fetch that is out by then, and there are hundreds of partitions.
 			r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{k.bootstrap}, Topic: topic, Partition: p.ID,
-				MaxWait: 200 * time.Millisecond, MinBytes: 1, MaxBytes: 1 << 20})
+				MaxWait: 20 * time.Millisecond, MinBytes: 1, MaxBytes: 1 << 20})
 			for {
 				m, err := r.FetchMessage(ctx)
 				if err != nil {
