@@ -31,7 +31,11 @@ func newMemoryLog(dir, topic string, config *Config) *memoryLog {
 	return l
 }
 
+// roll begins a new active segment. As in any log, no two segments begin at one offset.
 func (l *memoryLog) roll() {
+	if n := len(l.segments); n > 0 && l.segments[n-1].base == l.logEnd {
+		return
+	}
 	l.segments = append(l.segments, &memorySegment{log: l, base: l.logEnd, modified: time.Unix(l.logEnd, 0)})
 }
 
